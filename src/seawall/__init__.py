@@ -1,0 +1,1 @@
+"""Keep working while the things you depend on fail."""

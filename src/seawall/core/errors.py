@@ -1,0 +1,68 @@
+"""The errors seawall itself raises; a dependency's own exception always passes through unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class SeawallError(Exception):
+    """Root of all errors raised by seawall."""
+
+
+class ConfigurationError(SeawallError, ValueError):
+    """Something was set up in a way that cannot work; the message names the place, the value and the remedy."""
+
+
+class DecisionError(SeawallError):
+    """A policy ended or refused a call.
+
+    Args:
+        message: what happened, to what, why, what to do.
+        policy: kind of the policy, such as "circuit_breaker".
+        name: its name.
+        retry_after: seconds after which asking again may succeed; None when unknown.
+        evidence: what the decision rests on: counts, last error class, state.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        policy: str = "",
+        name: str = "",
+        retry_after: float | None = None,
+        evidence: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.policy = policy
+        self.name = name
+        self.retry_after = retry_after
+        self.evidence: dict[str, object] = dict(evidence or {})
+
+
+class RejectedError(DecisionError):
+    """The call was never executed: nothing was sent, so doing it again is safe."""
+
+
+class CircuitOpenError(RejectedError):
+    """The circuit is open, forced open, or half-open with all trial places taken."""
+
+
+class RateLimitedError(RejectedError):
+    """The rate limit has no tokens left for this call."""
+
+
+class BulkheadFullError(RejectedError):
+    """All slots are in use and there is no room, or no time, to wait for one."""
+
+
+class DeadlineExceededError(RejectedError):
+    """The deadline had passed before the call began."""
+
+
+class OutcomeUnknownError(DecisionError):
+    """The call was begun and cut short: it may have been executed."""
+
+
+class TimedOutError(OutcomeUnknownError, TimeoutError):
+    """The call took longer than its timeout or its deadline."""

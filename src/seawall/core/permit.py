@@ -1,0 +1,98 @@
+"""Leave to make one call: asked for, given or refused, and ended exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Literal, NamedTuple
+
+PermitKind = Literal["normal", "trial"]
+
+
+class Ask(NamedTuple):
+    """What a caller wants of a guard or a queue."""
+
+    cost: float = 1.0  #: tokens, > 0
+    key: Hashable = None
+    criticality: str | None = None
+    tenant: str | None = None
+    deadline: float | None = None  #: moment on the policy's clock; None means there is none
+    held: bool = False  #: True when the lease is to start with `begin` and not with `acquire`
+
+
+ASK = Ask()
+
+
+class Permit:
+    """Leave to make one call.
+
+    Args:
+        id: unique within one policy, from 1.
+        era: generation of the policy's state that admitted it; a permit of an older era settles nothing.
+        kind: "normal", or "trial" for a call let through by a half-open circuit.
+        admitted_at: moment of admission, seconds.
+        expires_at: moment its lease ends, or None for no lease (or one that has not begun).
+    """
+
+    __slots__ = ("admitted_at", "cost", "era", "expires_at", "id", "kind", "settled")
+
+    def __init__(
+        self,
+        id: int,
+        era: int,
+        kind: PermitKind = "normal",
+        admitted_at: float = 0.0,
+        expires_at: float | None = None,
+        cost: float = 1.0,
+    ) -> None:
+        self.id = id
+        self.era = era
+        self.kind: PermitKind = kind
+        self.admitted_at = admitted_at
+        self.expires_at = expires_at
+        self.cost = cost
+        self.settled = False
+
+    def __repr__(self) -> str:
+        return f"<Permit {self.id} era={self.era} {self.kind}{' settled' if self.settled else ''}>"
+
+
+class Rejection(NamedTuple):
+    """A refusal, as data.
+
+    `reason` is one word of the policy ("open", "trials_busy", "forced_open", "empty", "full", "waited", "deadline");
+    `retry_after` says in how many seconds asking again may succeed, None when nobody can know.
+    """
+
+    reason: str
+    retry_after: float | None = None
+    evidence: Mapping[str, object] | None = None
+
+
+class Parked:
+    """A place in a queue.
+
+    `wake_at` is when to look again without being woken; `until` when the place is given up. Both may change while the
+    caller waits, and `permit` is filled in by the machine when its turn has come.
+    """
+
+    __slots__ = ("ask", "entered_at", "gone", "id", "permit", "until", "waiter", "wake_at")
+
+    def __init__(self, id: int, ask: Ask, entered_at: float, wake_at: float | None, until: float | None) -> None:
+        self.id = id
+        self.ask = ask
+        self.entered_at = entered_at
+        self.wake_at = wake_at
+        self.until = until
+        self.permit: Permit | None = None
+        self.gone = False
+        self.waiter: Waiter | None = None
+
+
+class Waiter:
+    """How somebody who stands in a queue is woken; drivers give it a body."""
+
+    __slots__ = ()
+
+    def wake(self) -> bool:
+        """Wake the one who waits; False if nobody can be there any more (a closed loop)."""
+        raise NotImplementedError

@@ -1,0 +1,215 @@
+"""Every event there is.
+
+Machines emit raw tuples `(class, number, at, name, …)` because those cost a tenth of a named tuple; `inflate` turns one
+into its class for listeners. Three fields come first in all of them:
+
+* `number`: counts the events of one policy, without gaps, in the order they were decided;
+* `at`: seconds on the emitting program's monotonic clock;
+* `name`: what it happened to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+RawEvent = tuple[Any, ...]
+
+
+class CircuitOpened(NamedTuple):
+    """A circuit tripped, or a trial call failed. `reason` is "tripped", "trial_failed", "lease_ended" or "manual"."""
+
+    number: int
+    at: float
+    name: str
+    reason: str
+    retry_after: float  #: seconds until the next trial
+    evidence: Mapping[str, Any]
+
+
+class CircuitHalfOpened(NamedTuple):
+    """The open period is over: trial calls are let through."""
+
+    number: int
+    at: float
+    name: str
+    reason: str
+    max_calls: int
+
+
+class CircuitClosed(NamedTuple):
+    """Enough trial calls succeeded in a row, or somebody reset the circuit."""
+
+    number: int
+    at: float
+    name: str
+    reason: str
+    open_for: float  #: seconds since it first opened
+
+
+class CircuitForced(NamedTuple):
+    """Somebody pinned the circuit: `state` is "open", "closed" or "disabled"."""
+
+    number: int
+    at: float
+    name: str
+    state: str
+    owner: str
+    reason: str
+    expires_in: float | None
+
+
+class CircuitReleased(NamedTuple):
+    """A pin ended: `reason` is "released", "expired" or "lapsed". `state` is what the circuit is in now."""
+
+    number: int
+    at: float
+    name: str
+    state: str
+    owner: str
+    reason: str
+
+
+class CallRejected(NamedTuple):
+    """A policy refused a call; nothing was sent."""
+
+    number: int
+    at: float
+    name: str
+    policy: str
+    reason: str
+    retry_after: float | None
+    evidence: Mapping[str, Any]
+
+
+class RetryScheduled(NamedTuple):
+    """Attempt number `attempt` failed and another will follow in `delay` seconds."""
+
+    number: int
+    at: float
+    name: str
+    attempt: int
+    delay: float
+    cause: str
+
+
+class RetryGaveUp(NamedTuple):
+    """No further attempt: `reason` is attempts, not_retryable, deadline, max_time, rejected or retry_after_too_long."""
+
+    number: int
+    at: float
+    name: str
+    attempts: int
+    reason: str
+    cause: str
+
+
+class CallTimedOut(NamedTuple):
+    """A timeout or deadline of `limit` seconds cut a call short."""
+
+    number: int
+    at: float
+    name: str
+    policy: str
+    limit: float
+
+
+class CallFailed(NamedTuple):
+    """One attempt failed; `cause` is the class of the error or the status of the answer."""
+
+    number: int
+    at: float
+    name: str
+    verdict: str
+    cause: str
+    duration: float
+
+
+class FallbackUsed(NamedTuple):
+    """A fallback answered in place of a failed call."""
+
+    number: int
+    at: float
+    name: str
+    source: str
+    cause: str
+
+
+class CheckChanged(NamedTuple):
+    """A health check moved to another status."""
+
+    number: int
+    at: float
+    name: str
+    was: str
+    now: str
+    reason: str
+
+
+class ProcessStarted(NamedTuple):
+    """A supervised process was started; `attempt` counts starts since it last ran well, from 1."""
+
+    number: int
+    at: float
+    name: str
+    pid: int
+    attempt: int
+
+
+class ProcessExited(NamedTuple):
+    """A supervised process ended; `how` is in words ("exit code 1", "killed by SIGKILL")."""
+
+    number: int
+    at: float
+    name: str
+    pid: int
+    how: str
+    ran_for: float
+    restart_in: float | None  #: seconds; None when it is not restarted
+
+
+class ProgramLinked(NamedTuple):
+    """A program opened its link to the daemon; `name` is the program's."""
+
+    number: int
+    at: float
+    name: str
+    pid: int
+    worker: str
+
+
+class ProgramLost(NamedTuple):
+    """A program's link to the daemon ended."""
+
+    number: int
+    at: float
+    name: str
+    pid: int
+    worker: str
+    reason: str
+
+
+TRANSITIONS: tuple[type, ...] = (CircuitOpened, CircuitHalfOpened, CircuitClosed, CircuitForced, CircuitReleased)
+
+EVENTS: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        *TRANSITIONS,
+        CallRejected,
+        RetryScheduled,
+        RetryGaveUp,
+        CallTimedOut,
+        CallFailed,
+        FallbackUsed,
+        CheckChanged,
+        ProcessStarted,
+        ProcessExited,
+        ProgramLinked,
+        ProgramLost,
+    )
+}
+
+
+def inflate(raw: RawEvent) -> Any:
+    """The named tuple of a raw event."""
+    return raw[0]._make(raw[1:])

@@ -1,0 +1,1 @@
+"""Numbers without opinions: windows and histograms."""

@@ -1,0 +1,121 @@
+"""Sliding windows of call outcomes, by count and by time."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+
+class WindowCounts(NamedTuple):
+    """What lies in a window: calls, failures among them, slow calls, slow failures, summed durations in seconds."""
+
+    calls: int = 0
+    failures: int = 0
+    slow: int = 0
+    slow_failures: int = 0
+    duration: float = 0.0
+
+    @property
+    def successes(self) -> int:
+        """Calls that did not fail."""
+        return self.calls - self.failures
+
+    @property
+    def failure_rate(self) -> float | None:
+        """Failures as a share of the calls, 0 to 1; None without calls."""
+        return self.failures / self.calls if self.calls else None
+
+    @property
+    def slow_rate(self) -> float | None:
+        """Slow calls as a share of the calls, 0 to 1; None without calls."""
+        return self.slow / self.calls if self.calls else None
+
+
+class CountWindow:
+    """The last `size` outcomes.
+
+    Args:
+        size: outcomes kept, from 1.
+    """
+
+    __slots__ = ("_failures", "_ring", "_slow", "_slow_failures", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._ring: deque[tuple[bool, bool, float]] = deque()
+        self._failures = self._slow = self._slow_failures = 0
+
+    def add(self, failed: bool, slow: bool, duration: float, now: float) -> None:
+        """Put in one outcome; the oldest leaves when the window is full. `now` is not used."""
+        del now
+        self._ring.append((failed, slow, duration))
+        self._count(failed, slow, 1)
+        if len(self._ring) > self.size:
+            old_failed, old_slow, _ = self._ring.popleft()
+            self._count(old_failed, old_slow, -1)
+
+    def _count(self, failed: bool, slow: bool, step: int) -> None:
+        """Add one outcome to the sums, or take it out."""
+        self._failures += step * failed
+        self._slow += step * slow
+        self._slow_failures += step * (failed and slow)
+
+    def counts(self, now: float) -> WindowCounts:
+        """What is in the window."""
+        del now
+        # the sum is taken afresh: adding and subtracting floats for ever would drift
+        total = sum(duration for _, _, duration in self._ring)
+        return WindowCounts(len(self._ring), self._failures, self._slow, self._slow_failures, total)
+
+
+class TimeWindow:
+    """The outcomes of the last `length` seconds, kept in `buckets` buckets aligned to the clock.
+
+    Whole buckets leave, so an outcome counts for at least `length - length / buckets` and less than `length` seconds.
+    Memory does not grow with traffic.
+
+    Args:
+        length: seconds, > 0.
+        buckets: from 1; 10 by default.
+    """
+
+    __slots__ = ("_buckets", "_width", "buckets", "length")
+
+    def __init__(self, length: float, buckets: int = 10) -> None:
+        self.length = length
+        self.buckets = buckets
+        self._width = length / buckets
+        self._buckets: deque[tuple[int, WindowCounts]] = deque()
+
+    def add(self, failed: bool, slow: bool, duration: float, now: float) -> None:
+        """Put in one outcome."""
+        self._expire(now)
+        index = int(now // self._width)
+        if self._buckets and self._buckets[-1][0] >= index:
+            index, present = self._buckets.pop()  # a clock that stood still or went back adds to the newest bucket
+        else:
+            present = WindowCounts()
+        self._buckets.append(
+            (
+                index,
+                WindowCounts(
+                    present.calls + 1,
+                    present.failures + failed,
+                    present.slow + slow,
+                    present.slow_failures + (failed and slow),
+                    present.duration + duration,
+                ),
+            )
+        )
+
+    def counts(self, now: float) -> WindowCounts:
+        """What is in the window."""
+        self._expire(now)
+        columns = zip(*(counts for _, counts in self._buckets), strict=True)
+        return WindowCounts(*(sum(column) for column in columns)) if self._buckets else WindowCounts()
+
+    def _expire(self, now: float) -> None:
+        """Drop the buckets that lie wholly before the window."""
+        oldest = int(now // self._width) - self.buckets
+        while self._buckets and self._buckets[0][0] <= oldest:
+            self._buckets.popleft()
