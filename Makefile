@@ -45,8 +45,8 @@ fmt: .dev ## Checks the format; `make fmt-fix` writes it.
 
 .PHONY: fmt-fix
 fmt-fix: .dev ## Formats the code and applies the linter's safe corrections.
-	@$(BIN)/ruff format --quiet $(CODE)
 	@$(BIN)/ruff check --quiet --fix-only $(CODE)
+	@$(BIN)/ruff check --quiet --fix-only --unsafe-fixes --select TC $(CODE)
 	@$(BIN)/ruff format --quiet $(CODE)
 
 .PHONY: lint
@@ -66,6 +66,10 @@ arch: .dev ## Checks layers, module sizes and the rest of tests/architecture.
 	@$(BIN)/python tools/check_sizes.py
 	@$(BIN)/python -m pytest -q -n 2 tests/architecture
 	@echo 'arch: fine'
+
+.PHONY: api
+api: .dev ## Accepts the public names as they are: tests/architecture/public_api.txt.
+	@$(BIN)/python tools/public_api.py --write
 
 .PHONY: docs
 docs: .dev ## Builds the documentation into docs/_build/html; a warning is an error.

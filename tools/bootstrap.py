@@ -110,11 +110,11 @@ def step(what: str, command: Sequence[str | Path]) -> None:
         )
     except OSError as error:
         raise StepError(str(error)) from error
+    output: str | None = None
     try:
-        while True:
+        while output is None:
             try:
                 output, _ = process.communicate(timeout=HEARTBEAT)
-                break
             except subprocess.TimeoutExpired:
                 say(f"{what} ... {time.monotonic() - start:.0f} s")
     except BaseException:
@@ -209,8 +209,8 @@ def install(uv: str | None, *arguments: str | Path, what: str) -> None:
     if uv:
         step(what, [uv, "pip", "install", "--quiet", "--python", venv_python(), *arguments])
     else:
-        pip = [venv_python(), "-m", "pip", "install", "--quiet", "--progress-bar", "off"]
-        step(what, [*pip, *arguments])
+        pip = ["-m", "pip", "install", "--quiet", "--progress-bar", "off"]
+        step(what, [venv_python(), *pip, *arguments])
 
 
 def build(name: str, stamp: dict[str, str], uv: str | None) -> None:
@@ -244,7 +244,7 @@ def current(name: str, stamp: dict[str, str]) -> bool:
 def one_at_a_time() -> Iterator[None]:
     """Lets one bootstrap work on the tree; `make -j` may start several."""
     try:
-        import fcntl  # noqa: PLC0415 - not on Windows
+        import fcntl  # not on Windows
     except ImportError:
         yield
         return
