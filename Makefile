@@ -45,8 +45,8 @@ fmt: .dev ## Checks the format; `make fmt-fix` writes it.
 
 .PHONY: fmt-fix
 fmt-fix: .dev ## Formats the code and applies the linter's safe corrections.
-	@$(BIN)/ruff check --quiet --fix-only $(CODE)
 	@$(BIN)/ruff check --quiet --fix-only --unsafe-fixes --select TC $(CODE)
+	@$(BIN)/ruff check --quiet --fix-only $(CODE)
 	@$(BIN)/ruff format --quiet $(CODE)
 
 .PHONY: lint

@@ -119,13 +119,20 @@ def members(owner: type) -> Iterator[str]:
             yield name
 
 
+def construction(owner: type) -> str:
+    """How a class is called; nothing for what Python itself constructs, which differs by version."""
+    own = [base for base in owner.__mro__ if base.__module__.partition(".")[0] == "seawall"]
+    defined = any(name in vars(base) for base in own for name in ("__init__", "__new__"))
+    return signature(owner).partition(" -> ")[0] if defined and not issubclass(owner, enum.Enum) else ""
+
+
 def entry(module: str, name: str) -> Iterator[str]:
     """The lines of one public name."""
     value = getattr(importlib.import_module(module), name)
     full = f"{module}.{name}"
     if inspect.isclass(value):
         bases = ", ".join(base.__name__ for base in value.__bases__ if base is not object)
-        yield f"class {full}{signature(value).partition(' -> ')[0]}" + (bases and f" <- {bases}")
+        yield f"class {full}{construction(value)}" + (bases and f" <- {bases}")
         for member in members(value):
             yield f"    {member}"
     elif inspect.isroutine(value):
