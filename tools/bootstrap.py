@@ -59,6 +59,7 @@ NETWORK_SIGNS = (
     "read timed out",
     "tunnel",
 )
+CERTIFICATE_SIGNS = ("certificate verify failed", "certificate_verify_failed", "unknownissuer")
 
 
 class StepError(Exception):
@@ -295,7 +296,10 @@ def main(arguments: Sequence[str]) -> int:
             bootstrap(name)
     except StepError as error:
         print(error.output.rstrip(), file=sys.stderr)
-        if any(sign in error.output.lower() for sign in NETWORK_SIGNS):
+        said = error.output.lower()
+        if any(sign in said for sign in CERTIFICATE_SIGNS):
+            fail("the package index's certificate is not trusted", "set PIP_CERT to your bundle of certificates")
+        if any(sign in said for sign in NETWORK_SIGNS):
             fail("no package index could be reached", "check the network or proxy, then run again")
         fail("installing failed, for the reason above", "mend it and run the same command again")
     except OSError as error:
