@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OLDEST = (3, 11)
 SETS = ("run", "dev")
+LAST_LINES = 30  # of what a failed program printed
 HEARTBEAT = 5.0  # seconds between signs of life of a long step
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -59,6 +60,7 @@ NETWORK_SIGNS = (
     "read timed out",
     "tunnel",
 )
+CERTIFICATE_SIGNS = ("certificate verify failed", "certificate_verify_failed", "unknownissuer")
 
 
 class StepError(Exception):
@@ -294,9 +296,12 @@ def main(arguments: Sequence[str]) -> int:
         with one_at_a_time():
             bootstrap(name)
     except StepError as error:
-        print(error.output.rstrip(), file=sys.stderr)
-        if any(sign in error.output.lower() for sign in NETWORK_SIGNS):
+        said = error.output.lower()
+        if any(sign in said for sign in CERTIFICATE_SIGNS):
+            fail("the package index's certificate is not trusted", "set PIP_CERT to your bundle of certificates")
+        if any(sign in said for sign in NETWORK_SIGNS):
             fail("no package index could be reached", "check the network or proxy, then run again")
+        print(*error.output.rstrip().splitlines()[-LAST_LINES:], sep="\n", file=sys.stderr)
         fail("installing failed, for the reason above", "mend it and run the same command again")
     except OSError as error:
         fail(f"{error.strerror or error}", f"see to {error.filename or VENV} and run again")
