@@ -22,7 +22,7 @@ def hidden(errors: Iterable[Any], data: dict[str, Any]) -> list[Any]:
     """What the validator finds once the values it complained about are out of its way.
 
     It compares the keys of a section only when each of them is right by itself. So wrong ones are left out (or given
-    the value of their example, where they are required), and what is then found is reported too, unless it speaks of
+    the value of their example, which a required one has), and what is then found is reported too, unless it speaks of
     one of those.
     """
     mended = copy.deepcopy(data)
@@ -54,7 +54,7 @@ def _mend(data: dict[str, Any], key: Key, original: dict[str, Any]) -> None:
         return
     table.pop(key[-1], None)
     field = field_at(key, original)
-    extra = field.json_schema_extra if field is not None and field.is_required() else None
+    extra = field.json_schema_extra if field is not None else None
     if isinstance(extra, dict) and "example" in extra:
         table.update(tomllib.loads(str(extra["example"])))
 
@@ -62,6 +62,8 @@ def _mend(data: dict[str, Any], key: Key, original: dict[str, Any]) -> None:
 def _about(error: Any, wrong: Iterable[Key]) -> bool:
     """True if a disagreement rests on a key that was mended, or on a section that is empty only because of it."""
     section: Key = key_of({**error, "type": "", "ctx": {}})
-    words = set(re.findall(r"\w+", str(error["msg"]))) | {str(error["ctx"]["key"])}
-    names = [str(key[len(section)]) for key in wrong if key[: len(section)] == section and len(key) > len(section)]
-    return any(name in words for name in names) or (not error["ctx"]["key"] and bool(names))
+    if not error["ctx"]["key"]:
+        return any(key[: len(section)] == section and len(key) > len(section) for key in wrong)
+    target: Key = (*section, *error["ctx"]["key"].split("."))
+    words = set(re.findall(r"\w+", str(error["msg"])))
+    return any(key[: len(target)] == target or (key[:-1] == target[:-1] and str(key[-1]) in words) for key in wrong)

@@ -7,12 +7,13 @@ import re
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, PlainValidator
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(second|minute|hour|day)")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+JITTERS = ("none", "full", "equal", "decorrelated")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 #: `{payments.address}`, `{python}`: what a text may leave to be filled in when the daemon starts.
 PLACEHOLDER = re.compile(r"\{(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*)(?:\.(?P<what>[A-Za-z_]+))?\}")
@@ -51,6 +52,31 @@ def rate(value: object) -> str:
     if float(found.group(1)) <= 0:
         raise ValueError("must allow at least something: leave rate_limiter out for no limit")
     return found.group().replace(" ", "")
+
+
+def jitter(value: object) -> str | float | tuple[float, float]:
+    """How waits are spread: a word, a share, or a pair of factors.
+
+    Raises:
+        ValueError: saying what it looks like.
+    """
+    if value in JITTERS:
+        return str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(one, int | float) for one in value):
+        low, high = float(value[0]), float(value[1])
+        if 0 <= low <= high < math.inf:
+            return low, high
+    raise ValueError(
+        f"must be {', '.join(map(repr_toml, JITTERS))}, a share from 0 to 1 (0.25 is ± 25 %), "
+        "or two factors [low, high] such as [1.0, 1.1]"
+    )
+
+
+def repr_toml(text: str) -> str:
+    """A text in quotes."""
+    return f'"{text}"'
 
 
 class Address(NamedTuple):
@@ -128,13 +154,14 @@ def _name(text: str) -> str:
     """A name that is safe in file names, labels, addresses and placeholders."""
     if _NAME.fullmatch(text) is None:
         raise ValueError(
-            "must be a name of letters, digits, _ and -, at most 64 of them, and begin with a letter or digit"
+            "must be a name of letters, digits, _ and -, at most 63 of them, and begin with a letter or digit"
         )
     return text
 
 
 Duration = Annotated[float, BeforeValidator(duration), Says("duration")]
 Rate = Annotated[str, BeforeValidator(rate), Says("rate")]
+Jitter = Annotated[str | float | tuple[float, float], PlainValidator(jitter), Says("text, number or pair")]
 Listen = Annotated[str, AfterValidator(_listen), Says("address")]
 Target = Annotated[str, AfterValidator(_target), Says("address")]
 Url = Annotated[str, AfterValidator(_url), Says("http address")]

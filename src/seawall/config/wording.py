@@ -42,7 +42,7 @@ def key_of(error: Mapping[str, Any]) -> Key:
     if key and key[-1] == "[key]":
         key = key[:-1]
     if error["type"] == "cross" and error["ctx"]["key"]:
-        key = (*key, error["ctx"]["key"])
+        key = (*key, *error["ctx"]["key"].split("."))
     if error["type"] in {"union_tag_not_found", "union_tag_invalid"}:
         key = (*key, "kind")
     return key
