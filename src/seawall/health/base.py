@@ -46,7 +46,7 @@ class Check(Protocol):
 
     @property
     def kind(self) -> str:
-        """One word: "disk", "http", …"""
+        """One word, such as "disk" or "http"."""
 
     @property
     def interval(self) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from seawall.core.snapshot import HistogramData
-from seawall.health.base import CheckResult
 from seawall.measure.histogram import Histogram
+
+if TYPE_CHECKING:
+    from seawall.core.snapshot import HistogramData
+    from seawall.health.base import CheckResult
 
 
 class Minute(NamedTuple):

@@ -49,7 +49,9 @@ class DiskCheck(BaseCheck):
             if not 0 <= getattr(self, name) <= 1:
                 raise self._wrong(name, getattr(self, name), "must be a share from 0 to 1")
         if self.critical_below > self.degraded_below:
-            raise self._wrong("critical_below", self.critical_below, f"must not exceed degraded_below ({self.degraded_below})")
+            raise self._wrong(
+                "critical_below", self.critical_below, f"must not exceed degraded_below ({self.degraded_below})"
+            )
 
     async def probe(self) -> Finding:
         """Ask the file system, in a thread: a dead mount would block for ever."""
@@ -57,7 +59,12 @@ class DiskCheck(BaseCheck):
         # as `df` has it: space kept back for root is neither used nor free
         usable = usage.used + usage.free
         ratio = usage.free / usable if usable else 0.0
-        details = {"path": os.fspath(self.path), "free_ratio": round(ratio, 4), "free_bytes": usage.free, "total_bytes": usable}
+        details = {
+            "path": os.fspath(self.path),
+            "free_ratio": round(ratio, 4),
+            "free_bytes": usage.free,
+            "total_bytes": usable,
+        }
         has = f"{self.path}: {ratio:.1%} free ({size(usage.free)} of {size(usable)})"
         if ratio < self.critical_below:
             return Finding(Status.CRITICAL, f"{has}, critical below {self.critical_below:.0%}", details)
@@ -86,7 +93,9 @@ class MemoryCheck(BaseCheck):
             if not 0 <= getattr(self, name) <= 1:
                 raise self._wrong(name, getattr(self, name), "must be a share from 0 to 1")
         if self.critical_above < self.degraded_above:
-            raise self._wrong("critical_above", self.critical_above, f"must not be below degraded_above ({self.degraded_above})")
+            raise self._wrong(
+                "critical_above", self.critical_above, f"must not be below degraded_above ({self.degraded_above})"
+            )
 
     async def probe(self) -> Finding:
         """Read what the kernel says; this never blocks."""
@@ -106,7 +115,10 @@ class MemoryCheck(BaseCheck):
 
 
 def group_memory(root: Path = Path("/sys/fs/cgroup")) -> tuple[float, float] | None:
-    """Bytes (in use, limit) of this control group, version 2 or 1; None without a limit. Reclaimable cache is not use."""
+    """Bytes (in use, limit) of this control group, version 2 or 1; None without a limit.
+
+    Cache that can be reclaimed is not use.
+    """
     layouts = (
         (root, "memory.current", "memory.max", "inactive_file"),
         (root / "memory", "memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file"),

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from seawall.core.chance import Chance, system_chance
 from seawall.core.clock import Clock, current_clock
 from seawall.core.errors import ConfigurationError
-from seawall.core.snapshot import HistogramData
 from seawall.errors.text import describe_error, safe_text
-from seawall.events.bus import Bus
 from seawall.events.types import CheckChanged
 from seawall.events.words import seconds
 from seawall.health.base import Check, CheckResult
 from seawall.health.history import History, Minute
 from seawall.machines.health import HealthMachine, Status, Turn
+
+if TYPE_CHECKING:
+    from seawall.core.snapshot import HistogramData
+    from seawall.events.bus import Bus
 
 _JITTER = 0.1  # of the interval, so that checks of one interval drift apart
 
@@ -217,9 +219,7 @@ class Monitor:
         watch.since = self._clock.wall()
         watch.events += 1
         at = self._clock.now()
-        self._bus.publish(
-            (CheckChanged, watch.events, at, watch.check.name, str(turn.was), str(turn.now), reason)
-        )
+        self._bus.publish((CheckChanged, watch.events, at, watch.check.name, str(turn.was), str(turn.now), reason))
 
     async def _sweep(self) -> None:
         """Notice results that become stale, once a second."""

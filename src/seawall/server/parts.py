@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from seawall.core.clock import Clock, current_clock
 from seawall.core.snapshot import Snapshot
-from seawall.events.journal import Entry, Journal
+from seawall.events.journal import Journal
 from seawall.health.monitor import Monitor
 
 
@@ -16,38 +16,64 @@ class Program(Protocol):
     """A worker of a linked program."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people call it."""
+
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int:
+        """Its process id."""
+
     @property
-    def worker(self) -> str: ...
+    def worker(self) -> str:
+        """Tells workers of one program apart."""
+
     @property
-    def linked_at(self) -> float: ...
+    def linked_at(self) -> float:
+        """Wall seconds."""
+
     @property
-    def last_seen(self) -> float: ...
+    def last_seen(self) -> float:
+        """Wall seconds."""
+
     @property
-    def live(self) -> bool: ...
+    def live(self) -> bool:
+        """True while the link stands."""
+
     @property
-    def snapshot(self) -> Snapshot | None: ...
+    def snapshot(self) -> Snapshot | None:
+        """The last one it sent."""
 
 
 class Process(Protocol):
     """A supervised process; `state` is starting, running, backing-off, stopped or gave-up."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people call it."""
+
     @property
-    def pid(self) -> int | None: ...
+    def pid(self) -> int | None:
+        """Its process id."""
+
     @property
-    def state(self) -> str: ...
+    def state(self) -> str:
+        """One of the words above."""
+
     @property
-    def since(self) -> float: ...
+    def since(self) -> float:
+        """Wall seconds; when it got this state."""
+
     @property
-    def restarts(self) -> int: ...
+    def restarts(self) -> int:
+        """How often it was restarted."""
+
     @property
-    def restart_in(self) -> float | None: ...
+    def restart_in(self) -> float | None:
+        """Seconds until the next start; None when none is due."""
+
     @property
-    def last_exit(self) -> str: ...
+    def last_exit(self) -> str:
+        """How it ended the last time, in words."""
 
 
 class HubPort(Protocol):
@@ -59,16 +85,11 @@ class HubPort(Protocol):
     def programs(self) -> Sequence[Program]:
         """Every worker that is or was linked."""
 
-    async def force(
-        self, name: str, state: str, *, owner: str, reason: str, expires_in: float | None
-    ) -> Sequence[Any]:
+    async def force(self, name: str, state: str, *, owner: str, reason: str, expires_in: float | None) -> Sequence[Any]:
         """Pin a circuit in every live worker; one acknowledgement each."""
 
     async def release(self, name: str, *, owner: str, reason: str) -> Sequence[Any]:
         """End a pin in every live worker; one acknowledgement each."""
-
-    def listen(self, listener: Callable[[Entry], object]) -> object:
-        """Call `listener` for every event a program reports."""
 
 
 class SupervisorPort(Protocol):
