@@ -140,7 +140,7 @@ async def pause(run: LoopRun, policy: Loop, delay: float) -> None:
     until = clock.now() + delay
     loop_ = asyncio.get_running_loop()
     try:
-        while clock.now() < until:  # noqa: ASYNC110 - a timer may fire a tick of the clock early
+        while clock.now() < until:
             await asyncio.sleep(max(0.0, clock.loop_time(loop_, until) - loop_.time()))
     except BaseException:
         run.abandon()

@@ -92,7 +92,7 @@ class Backoff:
 class Constant(Backoff):
     """Always `base`."""
 
-    def raw(self, n: int) -> float:  # noqa: ARG002 - the same for every n
+    def raw(self, n: int) -> float:
         """T = base."""
         return self.base
 

@@ -107,7 +107,7 @@ class Pipeline:
         call = Call(self.name, fn, args, kwargs, self.clock, self._judge)
         try:
             return _outcome(call, self._run(call), None)
-        except Exception as error:  # noqa: BLE001 - the outcome carries whatever it was
+        except Exception as error:
             return _outcome(call, None, error)
 
     async def acall_outcome(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
@@ -115,7 +115,7 @@ class Pipeline:
         call = Call(self.name, fn, args, kwargs, self.clock, self._judge)
         try:
             return _outcome(call, await self._arun(call), None)
-        except Exception as error:  # noqa: BLE001 - the outcome carries whatever it was
+        except Exception as error:
             return _outcome(call, None, error)
 
     def _run(self, call: Call) -> Any:

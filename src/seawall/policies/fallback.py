@@ -47,7 +47,7 @@ class Fallback(PolicyBase):
         # Guarded by _lock
         self._used: Counter[str] = Counter()
 
-    def start(self, call: Call) -> _Run:  # noqa: ARG002 - part of the shape
+    def start(self, call: Call) -> _Run:
         """Begin one logical call."""
         return _Run(self)
 

@@ -78,7 +78,7 @@ class Retry(PolicyBase):
         self._failures: Counter[str] = Counter()
         self._delays = Histogram()
 
-    def start(self, call: Call) -> _Run:  # noqa: ARG002 - part of the shape
+    def start(self, call: Call) -> _Run:
         """Begin one logical call."""
         with self._lock:
             self._attempts[1] += 1

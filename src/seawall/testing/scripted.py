@@ -30,7 +30,7 @@ class Scripted:
             return float(entry[0]), entry[1]
         return 0.0, entry
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002 - takes whatever the real one takes
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """One call of a plain function."""
         took, entry = self._next()
         if took:
@@ -38,7 +38,7 @@ class Scripted:
             clock.wait(threading.Event(), clock.now() + took)
         return _end(entry)
 
-    async def acall(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002 - the same
+    async def acall(self, *args: Any, **kwargs: Any) -> Any:
         """One call of a coroutine function."""
         took, entry = self._next()
         if took:
