@@ -51,7 +51,7 @@ fmt-fix: .dev ## Formats the code and applies the linter's safe corrections.
 
 .PHONY: lint
 lint: .dev ## Checks the rules of style, banned clocks and randomness among them (ruff).
-	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff check --quiet --output-format=concise $(CODE)
 	@echo 'lint: fine'
 
 .PHONY: types

@@ -167,6 +167,11 @@ def venv_python() -> Path:
     return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
+def has_pip() -> bool:
+    """Whether `.venv` can install by itself; one that uv made cannot."""
+    return any(VENV.glob("[Ll]ib/**/site-packages/pip/__main__.py"))
+
+
 def outer_python() -> str:
     """The interpreter to build with, even when this one is the one inside `.venv`."""
     inside = Path(sys.prefix).resolve() == VENV
@@ -221,7 +226,7 @@ def build(name: str, stamp: dict[str, str], uv: str | None) -> None:
     # A changed lock means a new environment: a package that fell out must not linger in it.
     stale = any(stamp.get(each, "") not in ("", digest(lock_file(each))) for each in SETS)
     STAMP.unlink(missing_ok=True)
-    if stale or not stamp:
+    if stale or not stamp or not (uv or has_pip()):
         stamp = {}
         make_venv(uv)
     if name not in stamp:

@@ -59,6 +59,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(bootstrap, "STAMP", tmp_path / ".venv" / "stamp.json")
     monkeypatch.setattr(bootstrap, "step", made.step)
     monkeypatch.setattr(bootstrap, "find_uv", lambda: None)
+    monkeypatch.setattr(bootstrap, "has_pip", lambda: True)
     return made
 
 
@@ -147,6 +148,23 @@ def test_pip_is_tried_when_uv_fails(machine, monkeypatch, capsys):
     assert machine.run("dev") == ALL_OF_DEV
     assert seen[0] == "uv"
     assert "uv failed (error: no such index); trying pip" in capsys.readouterr().err
+
+
+def test_an_environment_that_uv_made_is_made_again_when_uv_has_gone(machine, monkeypatch):
+    machine.run("dev")
+    monkeypatch.setattr(bootstrap, "has_pip", lambda: False)
+    assert machine.run("dev") == []
+    machine.project("[project]\nversion = '2'\n")
+    assert machine.run("dev") == ALL_OF_DEV
+
+
+def test_pip_is_found_where_a_virtual_environment_has_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path)
+    assert not bootstrap.has_pip()
+    pip = tmp_path / "lib" / "python3.11" / "site-packages" / "pip" / "__main__.py"
+    pip.parent.mkdir(parents=True)
+    pip.touch()
+    assert bootstrap.has_pip()
 
 
 def test_a_shim_that_exits_127_is_not_taken_for_uv(tmp_path, monkeypatch):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from seawall.core.context import deadline_on
 from seawall.core.errors import RejectedError
@@ -14,6 +13,9 @@ from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
 from seawall.drive.call import Call, Loop, LoopRun, Queue, Race
 from seawall.drive.sync import Guarded
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 AsyncStep = Callable[[Call], Awaitable[Any]]
 
@@ -79,8 +81,7 @@ class Queued:
     async def _wait(self, place: Parked) -> Permit | Rejection:
         """Stand in line until there is a permit or a refusal."""
         queue = self._queue
-        waiter = place.waiter
-        assert isinstance(waiter, TaskWaiter)
+        waiter = cast("TaskWaiter", place.waiter)  # `enter` had it made
         try:
             while True:
                 timer = None
@@ -191,7 +192,7 @@ def race(policy: Race, inner: AsyncStep) -> AsyncStep:
                 async with limit:
                     value = await inner(call)
             except BaseException as error:
-                instead = run.late(error) if limit.expired() and isinstance(error, TimeoutError) else run.ended(error)
+                instead = run.late() if limit.expired() and isinstance(error, TimeoutError) else run.ended(error)
                 if instead is None or instead is error:
                     raise
                 if not isinstance(instead, RejectedError):

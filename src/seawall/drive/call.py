@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from seawall.core.clock import Clock
-from seawall.core.errors import RejectedError
-from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
-from seawall.core.verdict import Verdict
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from seawall.core.clock import Clock
+    from seawall.core.errors import RejectedError
+    from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
+    from seawall.core.verdict import Verdict
 
 Shape = Literal["guard", "loop", "queue", "race"]
 
@@ -173,7 +175,9 @@ class Queue(Policy, Protocol):
 class Again(Protocol):
     """A loop's answer: wait and try again."""
 
-    delay: float
+    @property
+    def delay(self) -> float:
+        """Seconds."""
 
 
 class Instead(Protocol):
@@ -209,7 +213,7 @@ class RaceRun(Protocol):
     def ended(self, error: BaseException | None) -> BaseException | None:
         """The call is back; the error to raise in place of `error`, or None to leave things as they are."""
 
-    def late(self, cause: BaseException | None) -> BaseException:
+    def late(self) -> BaseException:
         """The error for a call that was cut short."""
 
     def scope(self) -> AbstractContextManager[object]:

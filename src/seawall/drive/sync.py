@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from seawall.core.context import deadline_on
 from seawall.core.errors import RejectedError
 from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
 from seawall.drive.call import Call, Guard, Loop, LoopRun, Queue, Race
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 Step = Callable[[Call], Any]
 
@@ -62,10 +64,8 @@ class Guarded:
             call.started_at = self._outer_start
         if self._permit.kind == "trial":
             call.leased.remove((self._guard, self._permit))
-        if call.started == self._started:
-            verdict = Verdict.UNSENT
-        else:
-            verdict = self._guard.verdict(call, error)
+        sent = call.started > self._started
+        verdict = self._guard.verdict(call, error) if sent else Verdict.UNSENT
         self._guard.record(
             self._permit,
             verdict,
@@ -111,8 +111,7 @@ class Queued:
     def _wait(self, place: Parked) -> Permit | Rejection:
         """Stand in line until there is a permit or a refusal."""
         queue = self._queue
-        waiter = place.waiter
-        assert isinstance(waiter, ThreadWaiter)
+        waiter = cast("ThreadWaiter", place.waiter)  # `enter` had it made
         try:
             while True:
                 queue.clock.wait(waiter.event, place.wake_at)
@@ -206,10 +205,7 @@ def race(policy: Race, inner: Step) -> Step:
             raise refusal
         with run.scope():
             try:
-                if run.threaded:
-                    value = policy.workers().run(call, inner, run)
-                else:
-                    value = inner(call)
+                value = policy.workers().run(call, inner, run) if run.threaded else inner(call)
             except BaseException as error:
                 instead = run.ended(error)
                 if instead is None or instead is error:

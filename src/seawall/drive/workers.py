@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seawall.core.errors import RejectedError
 from seawall.core.permit import Rejection
-from seawall.drive.call import Call, RaceRun
+
+if TYPE_CHECKING:
+    from seawall.core.errors import RejectedError
+    from seawall.drive.call import Call, RaceRun
 
 
 class Worker:
@@ -81,9 +83,11 @@ class WorkerPool:
         clock = call.clock
         worker = Worker(call.fork())
         context = contextvars.copy_context()
+        running = threading.Event()
 
         def work() -> None:
             with clock.working():
+                running.set()
                 try:
                     worker.value = context.run(step, worker.call)
                 except BaseException as error:
@@ -103,6 +107,7 @@ class WorkerPool:
             with self._lock:
                 self.busy -= 1
             raise
+        running.wait()  # time starts when the worker does; a virtual clock must know of it before it jumps
         clock.wait(worker.done, race.until)
         with self._lock:
             came_back = worker.done.is_set()
@@ -113,7 +118,7 @@ class WorkerPool:
         call.absorb(worker.call)
         if not came_back:
             call.lingering = worker
-            raise race.late(None)
+            raise race.late()
         if worker.error is not None:
             raise worker.error
         return worker.value

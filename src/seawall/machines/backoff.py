@@ -1,7 +1,7 @@
 """How long to wait before the next attempt.
 
-Every rule gives a delay `t` for the n-th retry (n from 0), cut at `cap`; jitter is drawn within that. Cutting first matters:
-jitter added before the cut leaves every client at exactly the cap, which is a synchronised herd.
+Every rule gives a delay `t` for the n-th retry (n from 0), cut at `cap`; jitter is drawn within that. Cutting first
+matters: jitter added before the cut leaves every client at exactly the cap, which is a synchronised herd.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from seawall.core.chance import Chance
 from seawall.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from seawall.core.chance import Chance
 
 Jitter = Literal["none", "full", "equal", "decorrelated"] | float | tuple[float, float]
 
@@ -91,7 +93,7 @@ class Constant(Backoff):
     """Always `base`."""
 
     def raw(self, n: int) -> float:
-        """t = base."""
+        """T = base."""
         return self.base
 
 
@@ -100,7 +102,7 @@ class Linear(Backoff):
     """t = base × (n + 1)."""
 
     def raw(self, n: int) -> float:
-        """t = base × (n + 1)."""
+        """T = base × (n + 1)."""
         return self.base * (n + 1)
 
 
@@ -120,7 +122,7 @@ class Exponential(Backoff):
             raise ConfigurationError(f"Exponential.multiplier = {self.multiplier}: must be at least 1")
 
     def raw(self, n: int) -> float:
-        """t = base × multiplier ** n; infinite where a float cannot hold it, so that the cap decides."""
+        """T = base × multiplier ** n; infinite where a float cannot hold it, so that the cap decides."""
         try:
             return self.base * self.multiplier**n
         except OverflowError:
@@ -129,10 +131,10 @@ class Exponential(Backoff):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fibonacci(Backoff):
-    """t = base × F(n + 1) with F = 1, 1, 2, 3, 5, …"""
+    """t = base × F(n + 1), where F is 1, 1, 2, 3, 5 and so on."""
 
     def raw(self, n: int) -> float:
-        """t = base × F(n + 1); infinite once past what a float can hold."""
+        """T = base × F(n + 1); infinite once past what a float can hold."""
         a, b = 1.0, 1.0
         for _ in range(min(n, 1500)):  # F(1477) is the largest that a float holds
             a, b = b, a + b
@@ -151,5 +153,5 @@ class Custom(Backoff):
     jitter: Jitter = "none"
 
     def raw(self, n: int) -> float:
-        """t = rule(n)."""
+        """T = rule(n)."""
         return self.rule(n)

@@ -10,15 +10,15 @@
 ```
 
 Every transition starts a new era with fresh counts. A permit carries the era that admitted it, and a result of another
-era changes nothing but the `stale_results` counter, so late, hung and cancelled calls can neither close, extend nor wedge
-the circuit. A forced state lies over this machine: it ends by release or expiry and leaves a fresh era behind.
+era changes nothing but the `stale_results` counter, so late, hung and cancelled calls can neither close, extend nor
+wedge the circuit. A forced state lies over this machine: it ends by release or expiry and leaves a fresh era.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from seawall.core.permit import Ask, Permit, Rejection
 from seawall.core.verdict import Verdict
@@ -31,7 +31,9 @@ from seawall.events.types import (
     CircuitReleased,
     RawEvent,
 )
-from seawall.machines.trip import TripRule
+
+if TYPE_CHECKING:
+    from seawall.machines.trip import TripRule
 
 State = Literal["closed", "open", "half-open"]
 ForcedState = Literal["open", "closed", "disabled"]

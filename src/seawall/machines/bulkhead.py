@@ -59,7 +59,9 @@ class BulkheadMachine:
             return self._reject("queue_full", now)
         if ask.deadline is not None and ask.deadline <= now:
             return self._reject("deadline", now)
-        limits = [moment for moment in (None if max_wait is None else now + max_wait, ask.deadline) if moment is not None]
+        limits = [
+            moment for moment in (None if max_wait is None else now + max_wait, ask.deadline) if moment is not None
+        ]
         until = min(limits) if limits else None
         self.next_id += 1
         place = Parked(self.next_id, ask, now, until, until)

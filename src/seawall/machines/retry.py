@@ -6,10 +6,11 @@ too long, does the wait fit the deadline and the total time.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from seawall.core.chance import Chance
-from seawall.machines.backoff import Backoff
+if TYPE_CHECKING:
+    from seawall.core.chance import Chance
+    from seawall.machines.backoff import Backoff
 
 GiveUpReason = Literal["attempts", "not_retryable", "deadline", "max_time", "rejected", "retry_after_too_long"]
 

@@ -157,10 +157,8 @@ class TokenBucket:
     ) -> None:
         """End a permit: a call that was never sent gets its tokens back; a throttled one closes the gate.
 
-        Args:
-            permit, verdict, now: as for every guard; `duration` and `cause` are not used.
-            retry_after: seconds the dependency asked to wait; the gate stays closed for all callers until then. A pause
-                is never shortened by a later, smaller one.
+        `retry_after` is how many seconds the dependency asked to wait: the gate stays shut for all callers until then.
+        A pause is never shortened by a later, smaller one. `duration` and `cause` are not used.
         """
         del duration, cause
         if permit.settled:

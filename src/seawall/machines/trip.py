@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from seawall.core.errors import ConfigurationError
+from seawall.core.validate import duration, number, whole
 from seawall.measure.windows import CountWindow, TimeWindow
 
 
@@ -24,18 +25,6 @@ class TripRule(Protocol):
         """Fresh counts for a new era."""
 
 
-def _at_least_one(where: str, value: int) -> None:
-    """Refuse counts below 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{where} = {value!r}: must be a whole number, at least 1")
-
-
-def _positive(where: str, value: float) -> None:
-    """Refuse what is not a positive number."""
-    if not (isinstance(value, int | float) and value > 0):
-        raise ConfigurationError(f"{where} = {value!r}: must be a number of seconds above 0")
-
-
 @dataclass(frozen=True, slots=True)
 class ConsecutiveFailures:
     """Trips when `threshold` calls in a row have failed; independent of traffic.
@@ -47,7 +36,7 @@ class ConsecutiveFailures:
     threshold: int = 5
 
     def __post_init__(self) -> None:
-        _at_least_one("ConsecutiveFailures.threshold", self.threshold)
+        whole("ConsecutiveFailures.threshold", self.threshold, 1)
 
     def tracker(self) -> Tracker:
         """Fresh counts."""
@@ -87,8 +76,8 @@ class FailureCount:
     window: float = 60.0
 
     def __post_init__(self) -> None:
-        _at_least_one("FailureCount.threshold", self.threshold)
-        _positive("FailureCount.window", self.window)
+        whole("FailureCount.threshold", self.threshold, 1)
+        duration("FailureCount.window", self.window)
 
     def tracker(self) -> Tracker:
         """Fresh counts."""
@@ -159,7 +148,7 @@ class SlowRate:
 
     def __post_init__(self) -> None:
         _check_rate(self)
-        _positive("SlowRate.slower_than", self.slower_than)
+        duration("SlowRate.slower_than", self.slower_than)
 
     def tracker(self) -> Tracker:
         """Fresh counts."""
@@ -169,12 +158,11 @@ class SlowRate:
 def _check_rate(rule: FailureRate | SlowRate) -> None:
     """Validate what both rate rules share."""
     where = type(rule).__name__
-    if not (isinstance(rule.rate, int | float) and 0 < rule.rate <= 1):
-        raise ConfigurationError(f"{where}.rate = {rule.rate!r}: must lie above 0 and at most 1")
-    _positive(f"{where}.window", rule.window)
-    _at_least_one(f"{where}.min_calls", rule.min_calls)
+    number(f"{where}.rate", rule.rate, above=True, most=1.0)
+    duration(f"{where}.window", rule.window)
+    whole(f"{where}.min_calls", rule.min_calls, 1)
     if rule.calls is not None:
-        _at_least_one(f"{where}.calls", rule.calls)
+        whole(f"{where}.calls", rule.calls, 1)
         if rule.min_calls > rule.calls:
             raise ConfigurationError(
                 f"{where}.min_calls = {rule.min_calls}: a window of calls = {rule.calls} never holds as many; "

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from types import TracebackType
+from typing import TYPE_CHECKING, Self, cast
 
-from seawall.core.clock import Clock
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.drive import sync
 from seawall.drive.call import Call
-from seawall.pipeline.judge import Judge
-from seawall.policies.base import PolicyBase
 from seawall.policies.retry import Retry
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from seawall.core.clock import Clock
+    from seawall.pipeline.judge import Judge
+    from seawall.policies.base import PolicyBase
 
 
 def _nothing() -> None:
@@ -37,63 +41,85 @@ def _refuse(name: str, form: str, policies: Sequence[PolicyBase], allowed: set[s
             raise ConfigurationError(f'Pipeline "{name}".{form}(): {type(policy).__name__} cannot act here: {why}')
 
 
+class _Passage:
+    """One way through guards and queues, in either colour; entered and left once."""
+
+    def __init__(self, policies: Sequence[PolicyBase], call: Call) -> None:
+        self._policies = policies
+        self._call = call
+        self._held: ExitStack | AsyncExitStack
+
+    def enter(self) -> None:
+        """Acquire everything, or nothing."""
+        with ExitStack() as stack:
+            for policy in self._policies:
+                guard = sync.Guarded if policy.shape == "guard" else sync.Queued
+                stack.enter_context(guard(policy, self._call))  # type: ignore[arg-type]  # the shape says which
+            self._call.begin()
+            self._held = stack.pop_all()
+
+    async def aenter(self) -> None:
+        """Acquire everything, or nothing."""
+        from seawall.drive import aio  # late: it imports asyncio
+
+        async with AsyncExitStack() as stack:
+            for policy in self._policies:
+                if policy.shape == "guard":
+                    stack.enter_context(sync.Guarded(policy, self._call))  # type: ignore[arg-type]
+                else:
+                    await stack.enter_async_context(aio.Queued(policy, self._call))  # type: ignore[arg-type]
+            self._call.begin()
+            self._held = stack.pop_all()
+
+    def exit(self, error: BaseException | None) -> None:
+        """Give everything back."""
+        self._ended(error)
+        cast("ExitStack", self._held).__exit__(type(error) if error else None, error, None)
+
+    async def aexit(self, error: BaseException | None) -> None:
+        """Give everything back."""
+        self._ended(error)
+        await cast("AsyncExitStack", self._held).__aexit__(type(error) if error else None, error, None)
+
+    def _ended(self, error: BaseException | None) -> None:
+        """The block has ended."""
+        if error is not None:
+            self._call.failed(error)
+        self._call.on_attempt(self._call, error, self._call.judge(error, None))
+
+
 class PermitBlock:
     """One pass through the guards and queues of a pipeline, as a sync or async context manager."""
 
     def __init__(self, name: str, policies: Sequence[PolicyBase], judge: Judge, clock: Clock) -> None:
         _refuse(name, "permit", policies, {"guard", "queue"})
-        self._policies = policies
         self._judge = judge
         self._call = Call(name, _nothing, (), {}, clock, judge)
-        self._stack: ExitStack | AsyncExitStack
+        self._passage = _Passage(policies, self._call)
 
     def __enter__(self) -> None:
         try:
-            with ExitStack() as stack:
-                for policy in self._policies:
-                    guard = sync.Guarded if policy.shape == "guard" else sync.Queued
-                    stack.enter_context(guard(policy, self._call))  # type: ignore[arg-type]  # the shape says which
-                self._call.begin()
-                self._stack = stack.pop_all()
-        except RejectedError as refusal:
+            self._passage.enter()
+        except BaseException as refusal:
             self._judge.finished(self._call, refusal)
             raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._done(error)
-        assert isinstance(self._stack, ExitStack)
-        self._stack.__exit__(kind, error, tb)
+        self._passage.exit(error)
+        self._judge.finished(self._call, error)
 
     async def __aenter__(self) -> None:
-        from seawall.drive import aio  # late: it imports asyncio
-
         try:
-            async with AsyncExitStack() as stack:
-                for policy in self._policies:
-                    if policy.shape == "guard":
-                        stack.enter_context(sync.Guarded(policy, self._call))  # type: ignore[arg-type]
-                    else:
-                        await stack.enter_async_context(aio.Queued(policy, self._call))  # type: ignore[arg-type]
-                self._call.begin()
-                self._stack = stack.pop_all()
-        except RejectedError as refusal:
+            await self._passage.aenter()
+        except BaseException as refusal:
             self._judge.finished(self._call, refusal)
             raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._done(error)
-        assert isinstance(self._stack, AsyncExitStack)
-        await self._stack.__aexit__(kind, error, tb)
-
-    def _done(self, error: BaseException | None) -> None:
-        """The block has ended."""
-        call, judge = self._call, self._judge
-        if error is not None:
-            call.failed(error)
-        judge.on_attempt(call, error, judge.judge(error, None))
-        judge.finished(call, error)
+        await self._passage.aexit(error)
+        self._judge.finished(self._call, error)
 
 
 class Attempt:
@@ -101,52 +127,32 @@ class Attempt:
 
     def __init__(self, owner: Attempts, number: int) -> None:
         self._owner = owner
+        self._passage = _Passage(owner.inner, owner.call)
         self.number = number
-        self._stack: ExitStack | AsyncExitStack
 
-    def __enter__(self) -> Attempt:
-        owner = self._owner
+    def __enter__(self) -> Self:
         try:
-            with ExitStack() as stack:
-                for policy in owner.inner:
-                    guard = sync.Guarded if policy.shape == "guard" else sync.Queued
-                    stack.enter_context(guard(policy, owner.call))  # type: ignore[arg-type]
-                owner.call.begin()
-                self._stack = stack.pop_all()
+            self._passage.enter()
         except RejectedError as refusal:
             # nothing ran: as a block cannot be skipped from here, the refusal ends the loop
-            raise owner.give_up(refusal) from None
+            raise self._owner.give_up(refusal) from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
-        self._owner.attempted(error)
-        assert isinstance(self._stack, ExitStack)
-        self._stack.__exit__(kind, error, tb)
+        self._passage.exit(error)
         return self._owner.settle(error)
 
-    async def __aenter__(self) -> Attempt:
-        from seawall.drive import aio  # late: it imports asyncio
-
-        owner = self._owner
+    async def __aenter__(self) -> Self:
         try:
-            async with AsyncExitStack() as stack:
-                for policy in owner.inner:
-                    if policy.shape == "guard":
-                        stack.enter_context(sync.Guarded(policy, owner.call))  # type: ignore[arg-type]
-                    else:
-                        await stack.enter_async_context(aio.Queued(policy, owner.call))  # type: ignore[arg-type]
-                owner.call.begin()
-                self._stack = stack.pop_all()
+            await self._passage.aenter()
         except RejectedError as refusal:
-            raise owner.give_up(refusal) from None
+            raise self._owner.give_up(refusal) from None
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> bool:
-        self._owner.attempted(error)
-        assert isinstance(self._stack, AsyncExitStack)
-        await self._stack.__aexit__(kind, error, tb)
+        await self._passage.aexit(error)
         return self._owner.settle(error)
 
 
@@ -165,12 +171,6 @@ class Attempts:
         self.call = Call(name, _nothing, (), {}, clock, judge)
         self._run = self.retry.start(self.call)
         self._delay: float | None = 0.0  # before the next attempt; None when there is none
-
-    def attempted(self, error: BaseException | None) -> None:
-        """The block of an attempt has ended."""
-        if error is not None:
-            self.call.failed(error)
-        self.judge.on_attempt(self.call, error, self.judge.judge(error, None))
 
     def settle(self, error: BaseException | None) -> bool:
         """Decide what follows; True swallows the error, because another attempt will come."""

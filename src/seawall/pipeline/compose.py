@@ -6,13 +6,14 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from seawall.core.clock import Clock, current_clock
-from seawall.core.errors import ConfigurationError, RejectedError
+from seawall.core.errors import RejectedError
 from seawall.core.fork import renew_after_fork
 from seawall.core.outcome import Outcome
 from seawall.core.snapshot import PipelineSnapshot
+from seawall.core.validate import text
 from seawall.drive import sync
 from seawall.drive.call import Call
 from seawall.pipeline.blocks import Attempts, PermitBlock
@@ -20,9 +21,11 @@ from seawall.pipeline.explain import explain
 from seawall.pipeline.judge import Classify, Judge
 from seawall.pipeline.order import check_order
 from seawall.pipeline.registry import Registry, default_registry
-from seawall.policies.base import PolicyBase
 from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.timeout import Deadline, Timeout
+
+if TYPE_CHECKING:
+    from seawall.policies.base import PolicyBase
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,15 +55,14 @@ class Pipeline:
         classify: Classify | None = None,
         registry: Registry | None = default_registry,
     ) -> None:
-        if not isinstance(name, str) or not name.strip():
-            raise ConfigurationError(f"Pipeline name {name!r}: must be a text that is not empty")
+        text("Pipeline.name", name)
         check_order(name, policies)
         self.name = name
         self.policies = policies
         self.clock = current_clock()
         self._sync: sync.Step | None = None
         self._async: Callable[[Call], Awaitable[Any]] | None = None
-        bus = (registry or default_registry).bus
+        bus = (default_registry if registry is None else registry).bus
         self._judge = Judge(name, bus, self.clock, classify)
         self._bind(bus)
         if registry is not None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from seawall.events.words import seconds
-from seawall.policies.base import PolicyBase
 from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.fallback import Fallback
 from seawall.policies.rate_limiter import RateLimiter
 from seawall.policies.retry import Retry
 from seawall.policies.timeout import Deadline, Timeout
+
+if TYPE_CHECKING:
+    from seawall.policies.base import PolicyBase
 
 
 def explain(name: str, policies: Sequence[PolicyBase]) -> str:
@@ -22,7 +25,9 @@ def explain(name: str, policies: Sequence[PolicyBase]) -> str:
     longest, calls = worst_case(policies)
     time = f"at most {seconds(longest)}" if math.isfinite(longest) else "without limit: add a Timeout or a Deadline"
     lines.append(f"Worst case: {calls} call{'s' if calls != 1 else ''} of the dependency; time {time}.")
-    if any(policy.kind == "deadline" or (type(policy) is Timeout and policy.mode == "cooperative") for policy in policies):
+    if any(
+        policy.kind == "deadline" or (type(policy) is Timeout and policy.mode == "cooperative") for policy in policies
+    ):
         lines.append("Plain functions are not cut short: they can be late by what they do without asking for the time.")
     return "\n".join(lines)
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seawall.core.clock import Clock
 from seawall.core.errors import RejectedError
-from seawall.core.snapshot import HistogramData
 from seawall.core.verdict import Verdict
-from seawall.drive.call import Call
 from seawall.errors.classify import label, verdict_of, verdict_of_status
 from seawall.errors.hints import retry_after_of
-from seawall.events.bus import Bus
 from seawall.events.types import CallFailed
 from seawall.measure.histogram import Histogram
+
+if TYPE_CHECKING:
+    from seawall.core.clock import Clock
+    from seawall.core.snapshot import HistogramData
+    from seawall.drive.call import Call
+    from seawall.events.bus import Bus
 
 Classify = Callable[[BaseException | None, Any], Verdict | None]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from seawall.core.ports import load
-from seawall.core.snapshot import Snapshot
 from seawall.pipeline.compose import Pipeline
 from seawall.pipeline.registry import Registry
-from seawall.policies.base import PolicyBase
+
+if TYPE_CHECKING:
+    from seawall.core.snapshot import Snapshot
+    from seawall.policies.base import PolicyBase
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from seawall.core.errors import ConfigurationError
 from seawall.policies.base import PolicyBase
@@ -37,7 +38,7 @@ def check_order(name: str, policies: Sequence[PolicyBase]) -> None:
         if not isinstance(policy, PolicyBase):
             raise ConfigurationError(f'Pipeline "{name}": {policy!r} is not a policy of seawall')
     ranked = [policy for policy in policies if policy.kind != "timeout"]
-    for outer, inner in zip(ranked, ranked[1:], strict=False):
+    for outer, inner in pairwise(ranked):
         if outer.rank > inner.rank:
             reason = _REASONS.get((outer.kind, inner.kind), "it would not do what it says")
             right = ", ".join(type(one).__name__ for one in sorted(policies, key=lambda one: one.rank))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from seawall.core.errors import ConfigurationError
@@ -39,11 +40,13 @@ def find(name: str, registry: Registry) -> Pipeline:
             return pipeline
     named = os.environ.get("SEAWALL_CONFIG")
     path = named or "seawall.toml"
-    described = load("config")(path) if named or os.path.exists(path) else {}
+    described = load("config")(path) if named or Path(path).exists() else {}
     if name in described:
         return Pipeline(name, *described[name], registry=registry)
     if name in PRESETS:
         return Pipeline(name, *PRESETS[name](), registry=registry)
     known = sorted({*(p.name for p in registry.pipelines()), *described, *PRESETS})
     where = f" in {path}" if described or named else ""
-    raise ConfigurationError(f'protect("{name}"): no pipeline{where} and no preset has that name. Known: {", ".join(known)}')
+    raise ConfigurationError(
+        f'protect("{name}"): no pipeline{where} and no preset has that name. Known: {", ".join(known)}'
+    )

@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from seawall.core.clock import Clock
 from seawall.core.errors import ConfigurationError
 from seawall.core.fork import renew_after_fork
 from seawall.core.ports import load
 from seawall.core.snapshot import Snapshot
 from seawall.events.bus import Bus, default_bus
 from seawall.events.log import log_events
-from seawall.machines.breaker import ForcedState
-from seawall.policies.base import PolicyBase
 from seawall.policies.circuit_breaker import CircuitBreaker
 
 if TYPE_CHECKING:
+    from seawall.core.clock import Clock
+    from seawall.machines.breaker import ForcedState
     from seawall.pipeline.compose import Pipeline
+    from seawall.policies.base import PolicyBase
 
 
 class Registry:
@@ -59,7 +59,7 @@ class Registry:
                     for undone in added:
                         del self._policies[undone]
                     raise ConfigurationError(
-                        f'Pipeline "{pipeline.name}": another {type(policy).__name__} is named "{policy.name}" already. '
+                        f'Pipeline "{pipeline.name}": another {type(policy).__name__} has the name "{policy.name}". '
                         "Share that object, or give this one a name of its own"
                     )
                 if key not in self._policies:
@@ -169,4 +169,3 @@ class Registry:
 
 #: The registry of everything that is not given another one.
 default_registry = Registry(default_bus)
-

@@ -6,18 +6,21 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from seawall.core.clock import Clock, current_clock
-from seawall.core.errors import ConfigurationError, RejectedError
+from seawall.core.errors import RejectedError
 from seawall.core.fork import renew_after_fork
-from seawall.core.permit import Rejection
 from seawall.core.ports import load
-from seawall.core.snapshot import PolicySnapshot
-from seawall.drive.call import Shape
+from seawall.core.validate import text
 from seawall.events.bus import Bus, default_bus
 from seawall.events.types import CallRejected, RawEvent
 from seawall.events.words import describe
+
+if TYPE_CHECKING:
+    from seawall.core.permit import Rejection
+    from seawall.core.snapshot import PolicySnapshot
+    from seawall.drive.call import Shape
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,8 +39,8 @@ class PolicyBase:
     shape: Shape = "guard"
 
     def __init__(self, name: str | None) -> None:
-        if name is not None and (not isinstance(name, str) or not name.strip()):
-            raise ConfigurationError(f"{type(self).__name__}.name = {name!r}: must be a text that is not empty")
+        if name is not None:
+            text(f"{type(self).__name__}.name", name)
         self.name = name or ""
         self.pipelines: tuple[str, ...] = ()
         self.clock: Clock = current_clock()
@@ -81,7 +84,7 @@ class PolicyBase:
 
     @contextmanager
     def rebound(self, clock: Clock) -> Iterator[None]:
-        """Run on another clock, from a fresh state, inside the block; the present state returns with the present clock."""
+        """Run on another clock, from a fresh state, inside the block; clock and state of now return after it."""
         before = self.clock, self._fresh()
         self.clock = clock
         try:
@@ -132,26 +135,3 @@ class PolicyBase:
     def snapshot(self) -> PolicySnapshot:
         """The policy at this moment, as plain data."""
         raise NotImplementedError
-
-
-def whole(where: str, value: Any, least: int) -> None:
-    """Refuse what is not a whole number of at least `least`.
-
-    Raises:
-        ConfigurationError: naming the place, the value and the rule.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{where} = {value!r}: must be a whole number, at least {least}")
-
-
-def duration(where: str, value: Any, *, zero: bool = False) -> None:
-    """Refuse what is not a finite number of seconds above 0 (or from 0 on).
-
-    Raises:
-        ConfigurationError: naming the place, the value and the rule.
-    """
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not (0 <= value < float("inf")) or (value == 0 and not zero):
-        raise ConfigurationError(
-            f"{where} = {value!r}: must be a number of seconds, {'at least' if zero else 'above'} 0",
-        )

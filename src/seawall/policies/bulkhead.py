@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import BulkheadFullError
 from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
 from seawall.core.snapshot import PolicySnapshot
-from seawall.core.verdict import Verdict
-from seawall.drive.call import Shape
+from seawall.core.validate import duration, whole
 from seawall.machines.bulkhead import BulkheadMachine, BulkheadOptions
 from seawall.measure.histogram import Histogram
-from seawall.policies.base import PolicyBase, duration, whole
+from seawall.policies.base import PolicyBase
+
+if TYPE_CHECKING:
+    from seawall.core.verdict import Verdict
+    from seawall.drive.call import Shape
 
 
 class Bulkhead(PolicyBase):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seawall.core.context import deadline_on
 from seawall.core.errors import CircuitOpenError, ConfigurationError, TimedOutError
 from seawall.core.permit import ASK, Ask, Permit, Rejection
 from seawall.core.snapshot import PolicySnapshot
+from seawall.core.validate import duration, whole
 from seawall.core.verdict import Verdict
-from seawall.drive.call import Call
 from seawall.events.words import causes, why
 from seawall.machines.breaker import Breaker, BreakerOptions, Forced, ForcedState
 from seawall.machines.trip import ConsecutiveFailures, TripRule
 from seawall.measure.histogram import Histogram
-from seawall.policies.base import PolicyBase, duration, whole
+from seawall.policies.base import PolicyBase
+
+if TYPE_CHECKING:
+    from seawall.drive.call import Call
 
 Classify = Callable[[BaseException | None, Any], Verdict | None]
 
@@ -150,7 +153,7 @@ class CircuitBreaker(PolicyBase):
 
     @property
     def state(self) -> str:
-        """"closed", "open", "half-open", "forced-open", "forced-closed" or "disabled", as of now."""
+        """As of now: "closed", "open", "half-open", "forced-open", "forced-closed" or "disabled"."""
         with self._lock:
             now = self.clock.now()
             self._machine.tick(now)
@@ -174,13 +177,12 @@ class CircuitBreaker(PolicyBase):
         with self._lock:
             return self._machine.retry_after(self.clock.now())
 
-    def force(
-        self, state: ForcedState, *, owner: str, reason: str, expires_in: float | None = 3600.0
-    ) -> None:
+    def force(self, state: ForcedState, *, owner: str, reason: str, expires_in: float | None = 3600.0) -> None:
         """Pin the circuit.
 
         Args:
-            state: "open" refuses every call, "closed" lets every call through and counts, "disabled" does not even count.
+            state: "open" refuses every call, "closed" lets every call through and
+                counts, "disabled" does not even count.
             owner: who does it.
             reason: why; shown wherever the state is shown.
             expires_in: seconds, > 0; 3,600 by default, because a forgotten pin must end. None is until released.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import RejectedError
 from seawall.core.snapshot import PolicySnapshot
-from seawall.drive.call import Call, Shape
 from seawall.events.types import FallbackUsed
 from seawall.policies.base import PolicyBase
+
+if TYPE_CHECKING:
+    from seawall.drive.call import Call, Shape
 
 
 class Fallback(PolicyBase):
@@ -118,11 +120,11 @@ class _Run:
 def _producer(instead: Any) -> Callable[[Call, BaseException | None], Any]:
     """How to get the substitute for a call."""
     if not callable(instead):
-        return lambda call, error: instead
+        return lambda _call, _error: instead
     try:
         wants_error = "error" in inspect.signature(instead).parameters
     except (TypeError, ValueError):  # some builtins have no signature
         wants_error = False
     if wants_error:
         return lambda call, error: instead(*call.args, **{**call.kwargs, "error": error})
-    return lambda call, error: instead(*call.args, **call.kwargs)
+    return lambda call, _error: instead(*call.args, **call.kwargs)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from seawall.machines.backoff import Exponential
 from seawall.machines.trip import ConsecutiveFailures, FailureCount
-from seawall.policies.base import PolicyBase
 from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.rate_limiter import RateLimiter
 from seawall.policies.retry import Retry
 from seawall.policies.timeout import Timeout
+
+if TYPE_CHECKING:
+    from seawall.policies.base import PolicyBase
 
 
 def storage() -> tuple[PolicyBase, ...]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import ConfigurationError, RateLimitedError
 from seawall.core.permit import ASK, Ask, Parked, Permit, Rejection, Waiter
 from seawall.core.snapshot import PolicySnapshot
-from seawall.core.verdict import Verdict
-from seawall.drive.call import Call
+from seawall.core.validate import duration, number
 from seawall.machines.token_bucket import TokenBucket, TokenBucketOptions
 from seawall.measure.histogram import Histogram
-from seawall.policies.base import PolicyBase, duration
+from seawall.policies.base import PolicyBase
+
+if TYPE_CHECKING:
+    from seawall.core.verdict import Verdict
+    from seawall.drive.call import Call
 
 _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 
@@ -23,7 +26,7 @@ def parse_rate(text: str) -> tuple[float, float]:
     Raises:
         ConfigurationError: naming the text and the form it must have.
     """
-    count, slash, unit = text.partition("/") if isinstance(text, str) else ("", "", "")
+    count, slash, unit = str(text).partition("/")
     try:
         calls = float(count)
     except ValueError:
@@ -41,8 +44,8 @@ class RateLimiter(PolicyBase):
     """Lets calls through at a rate, after a burst; refuses the rest or makes them wait in line.
 
     A token bucket. A refusal says in how many seconds the call will succeed, and that always suffices. Those who may
-    wait know exactly when they go, in the order they came; a wait that cannot fit is refused at once. When the dependency
-    answers "throttled" with a Retry-After, all callers are held until then.
+    wait know exactly when they go, in the order they came; a wait that cannot fit is refused at once. When the
+    dependency answers "throttled" with a Retry-After, all callers are held until then.
 
     Args:
         rate: "60/minute", "1000/second": a number and second, minute, hour or day.
@@ -66,8 +69,7 @@ class RateLimiter(PolicyBase):
         per_second = calls / period
         if burst is None:
             burst = max(1.0, per_second)
-        if isinstance(burst, bool) or not isinstance(burst, int | float) or not 1 <= burst < float("inf"):
-            raise ConfigurationError(f"RateLimiter.burst = {burst!r}: must be a number of tokens, at least 1")
+        number("RateLimiter.burst", burst, least=1.0)
         duration("RateLimiter.max_wait", max_wait, zero=True)
         self.rate = rate
         self.burst = float(burst)

@@ -10,16 +10,16 @@ from seawall.core.chance import Chance, system_chance
 from seawall.core.context import deadline_on
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.snapshot import PolicySnapshot
+from seawall.core.validate import duration, whole
 from seawall.core.verdict import Verdict
-from seawall.drive.call import Call, note
-from seawall.drive.call import Shape as Shape
+from seawall.drive.call import Call, Shape, note
 from seawall.errors.classify import retryable as retryable_by_default
 from seawall.events.types import RetryGaveUp, RetryScheduled
 from seawall.events.words import seconds
 from seawall.machines.backoff import Backoff, Exponential
 from seawall.machines.retry import Ended, GiveUp, RetryOptions, RetryRun, Wait
 from seawall.measure.histogram import Histogram
-from seawall.policies.base import PolicyBase, duration, whole
+from seawall.policies.base import PolicyBase
 
 Retryable = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
 

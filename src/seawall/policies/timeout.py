@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from seawall.core.context import deadline_on, restore_deadline, shrink_deadline
 from seawall.core.errors import ConfigurationError, DeadlineExceededError, RejectedError, TimedOutError
-from seawall.core.permit import Rejection
 from seawall.core.snapshot import PolicySnapshot
-from seawall.drive.call import Call, Shape
+from seawall.core.validate import duration, whole
 from seawall.drive.workers import WorkerPool
 from seawall.events.types import CallRejected, CallTimedOut
 from seawall.events.words import describe
 from seawall.machines.timeout import Finish, TimeoutRace
-from seawall.policies.base import PolicyBase, duration, whole
+from seawall.policies.base import PolicyBase
+
+if TYPE_CHECKING:
+    from seawall.drive.call import Call, Shape
 
 Mode = Literal["cooperative", "thread"]
 
@@ -32,8 +34,8 @@ class Timeout(PolicyBase):
     * "cooperative": runs in the caller's thread; the ambient deadline shrinks, and adapters and `seawall.remaining()`
       clamp every wait to it. A value that comes late is returned and counted; an error that comes late is raised as
       `TimedOutError` from it.
-    * "thread": runs in a worker thread with the context copied; when the time is up the caller goes on and the thread is
-      left behind. At most `max_threads` run at once, those left behind included; a call beyond is refused at once.
+    * "thread": runs in a worker thread with the context copied; when the time is up the caller goes on and the thread
+      is left behind. At most `max_threads` run at once, those left behind included; a call beyond is refused at once.
 
     Args:
         limit: seconds, > 0.
@@ -137,7 +139,7 @@ class _Run:
 
     __slots__ = ("_call", "_policy", "_race", "_started", "threaded", "until")
 
-    def __init__(self, policy: Timeout, call: Call, threaded: bool) -> None:
+    def __init__(self, policy: Timeout, call: Call, *, threaded: bool) -> None:
         self._policy = policy
         self._call = call
         now = policy.clock.now()
@@ -168,7 +170,7 @@ class _Run:
         finally:
             restore_deadline(token)
 
-    def late(self, cause: BaseException | None) -> BaseException:
+    def late(self) -> BaseException:
         """The error for a call that was cut short: refused if it had not begun, unknown otherwise."""
         policy = self._policy
         policy.count("timed_out")
