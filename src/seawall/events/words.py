@@ -33,7 +33,8 @@ def why(evidence: Mapping[str, Any]) -> str:
     found = evidence.get("causes")
     tail = f" ({causes(found)})" if found else ""
     if rule == "consecutive_failures":
-        return f"{evidence['failures']} calls in a row failed{tail}"
+        count = evidence["failures"]
+        return f"{count} calls in a row failed{tail}" if count > 1 else f"a call failed{tail}"
     if rule == "failure_count":
         return f"{evidence['failures']} calls failed within {seconds(evidence['window'])}{tail}"
     if rule in {"failure_rate", "slow_rate"}:

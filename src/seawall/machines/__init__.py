@@ -1,1 +1,1 @@
-"""The decisions, pure: no clock, lock, sleep, chance or I/O of their own."""
+"""The decisions, pure: time and chance come in as arguments, values go out; no lock, no sleep, no I/O."""
