@@ -76,6 +76,10 @@ docs: .dev ## Builds the documentation into docs/_build/html; a warning is an er
 	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html $(ARGS)
 	@echo 'docs: docs/_build/html/index.html'
 
+.PHONY: bench
+bench: .dev ## Measures what protection costs a call, as ratios to the bare call.
+	@$(BIN)/python bench/call_path.py $(ARGS)
+
 .PHONY: lock
 lock: .dev ## Writes requirements/*.txt anew; ARGS=--upgrade takes newer versions.
 	@$(LOCK) -o requirements/run.txt requirements/run.in

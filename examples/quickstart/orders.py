@@ -1,7 +1,7 @@
 """orders: takes orders, keeps them in SQLite, and charges them through payments.
 
-Every call to payments goes through one pipeline. When payments cannot be reached in time the order is taken all the same,
-marked as unpaid, and the answer says so in the header `X-Degraded`.
+Every call to payments goes through one pipeline. When payments cannot be reached in time the order is taken all the
+same, marked as unpaid, and the answer says so in the header `X-Degraded`.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 from serve import serve
@@ -52,12 +53,13 @@ class Store:
         self._db.execute("CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, amount INTEGER, state TEXT)")
         self._one_at_a_time = asyncio.Lock()
 
-    async def run(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+    async def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """One statement, away from the event loop."""
         async with self._one_at_a_time:
             return await asyncio.to_thread(lambda: self._db.execute(sql, values).fetchall())
 
     def close(self) -> None:
+        """Close the file."""
         self._db.close()
 
 

@@ -1,7 +1,7 @@
 """payments: charges a card. The dependency that will fail.
 
-It keeps a receipt of each charge in its folder and refuses to charge without room for one: fill the folder past its quota
-and every charge fails with 507 until there is room again.
+It keeps a receipt of each charge in its folder and refuses to charge without room for one: fill the folder past its
+quota and every charge fails with 507 until there is room again.
 """
 
 import json

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 
 
 def serve(app: Starlette) -> None:
-    """Run `app` on the first socket passed on (file descriptor 3), or on a free port of 127.0.0.1 without a supervisor."""
+    """Run `app` on the socket passed on as file descriptor 3, or on a free port of 127.0.0.1 without a supervisor."""
     if int(os.environ.get("LISTEN_FDS", "0")) > 0:
         listener = socket.socket(fileno=3)
     else:

@@ -11,7 +11,7 @@ from seawall.core.errors import ConfigurationError
 from seawall.core.ports import load
 from seawall.pipeline.compose import Pipeline
 from seawall.pipeline.registry import Registry, default_registry
-from seawall.policies.presets import PRESETS
+from seawall.pipeline.presets import PRESETS
 
 P = ParamSpec("P")
 R = TypeVar("R")

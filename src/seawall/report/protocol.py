@@ -5,7 +5,7 @@ Up (program to daemon):
 | type | fields |
 | --- | --- |
 | hello | v, program, pid, worker: always first |
-| snapshot | taken_at, full (true: forget what was there before), pipelines, policies: those that changed |
+| snapshot | taken_at, pipelines, policies: all after the hello, then those that changed; once a second at least |
 | events | entries: journal entries in their JSON form |
 | aggregate | since the last one: suppressed {kind: count} left out by the rate bound, dropped: lost to a full queue |
 | ack | id, ok, message |
@@ -111,7 +111,8 @@ def number(message: Message, key: str, *, low: float = 0.0) -> float:
         ProtocolError: if it is anything else.
     """
     value = message.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < low:
+    # NB: comparing comes first: an int may be too large for a float, and NaN fails every comparison
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < 2**63:
         raise ProtocolError(f"{key!r} is no number of at least {low:g}")
     return float(value)
 
