@@ -8,7 +8,7 @@ from typing import Any
 from seawall.policies.base import PolicyBase
 from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.circuit_breaker import CircuitBreaker
-from seawall.policies.presets import PRESETS
+from seawall.pipeline.presets import PRESETS
 from seawall.policies.rate_limiter import RateLimiter
 from seawall.policies.retry import Retry
 from seawall.policies.timeout import Timeout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from seawall.core.clock import Clock
@@ -37,7 +37,6 @@ class Facts:
     processes: tuple[tuple[str, int | None, tuple[str, ...]], ...] = ()
     hints: tuple[str, ...] = ()
     state_dir: str = ""
-    links: dict[str, str] = field(default_factory=dict)
 
 
 class Audience(Protocol):

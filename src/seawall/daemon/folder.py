@@ -134,12 +134,12 @@ def make_private(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise ConfigurationError(f"{path}: is no folder of this user: remove it, or set daemon.state_dir.")
+            raise ConfigurationError(f"{path}: is no folder of this user: set daemon.state_dir.")
         if stat.S_IMODE(found.st_mode) != 0o700:
             path.chmod(0o700)
     except OSError as error:
         raise ConfigurationError(
-            f"{path}: cannot be made: {error.strerror or error}. Set daemon.state_dir to a folder that can be written to."
+            f"{path}: cannot be made: {error.strerror or error}. Set daemon.state_dir to another folder."
         ) from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from seawall.core.snapshot import PipelineSnapshot, Snapshot
@@ -51,7 +51,7 @@ class Summary:
     seconds: float
     pipelines: tuple[PipelineLine, ...] = ()
     circuits: tuple[CircuitLine, ...] = ()
-    restarts: dict[str, int] | None = None
+    restarts: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The same as a dictionary."""

@@ -6,7 +6,7 @@ from seawall.config.build import pipelines_from_file, policies
 from seawall.config.load import from_text
 from seawall.config.mistakes import ConfigurationErrors
 from seawall.pipeline.manager import Manager
-from seawall.policies.presets import PRESETS
+from seawall.pipeline.presets import PRESETS
 
 
 def details(text):
