@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from seawall.events.types import EVENTS, RawEvent, inflate
+from seawall.events.words import describe
 
 
 class Entry(NamedTuple):
@@ -15,6 +16,10 @@ class Entry(NamedTuple):
     wall: float
     source: str
     event: Any
+
+    def __str__(self) -> str:
+        """The event in words."""
+        return describe(self.event)
 
     def as_json(self) -> dict[str, Any]:
         """A flat dictionary: "wall", "source", "event" (the class name) and the event's own fields."""
