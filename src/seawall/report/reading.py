@@ -126,7 +126,7 @@ def _check_event(event: Any) -> None:
     """Refuse an event whose fields are not of their declared sort."""
     for field, declared in type(event).__annotations__.items():
         value = getattr(event, field)
-        wanted = str(declared)
+        wanted = str(getattr(declared, "__forward_arg__", declared))  # typing.NamedTuple wraps postponed annotations
         if value is None and "None" in wanted:
             continue
         if wanted.startswith("str"):
