@@ -63,9 +63,10 @@ class Live:
         """End sampling and all streams."""
         self._parts.stopping = True
         self._closing.set()
+        self._wake.set()
         if self._task is not None:
+            await asyncio.wait({self._task}, timeout=5)
             self._task.cancel()
-            await asyncio.wait({self._task})
         async with self._news:
             self._news.notify_all()
 
@@ -88,18 +89,18 @@ class Live:
             seq = self._resume(last_id)
             if seq is None:
                 await self._build()
+                seq = self._seq  # before the yield: the reader may take its time
                 yield self._message("state", self._whole())
-                seq = self._seq
             while not self._parts.stopping:
                 if seq == self._seq:
                     async with self._news:
                         await self._news.wait()
                     continue
-                if not self._deltas or self._deltas[0][0] > seq + 1:  # too slow: what it missed is gone
+                seen, seq = seq, self._seq
+                if self._deltas[0][0] > seen + 1:  # too slow: what it missed is gone
                     yield self._message("state", self._whole())
                 else:
-                    yield "".join(text for number, text in self._deltas if number > seq)
-                seq = self._seq
+                    yield "".join(text for number, text in self._deltas if number > seen)
             yield "event: bye\ndata: {}\n\n"
         finally:
             self._viewers -= 1
@@ -122,8 +123,8 @@ class Live:
         return {**self._state, "rows": list(self._rows.values()), "timeline": self._timeline.lines()}
 
     async def _run(self) -> None:
-        """Sample for ever, faster while somebody looks."""
-        while True:
+        """Sample until closed, faster while somebody looks."""
+        while not self._closing.is_set():
             self._wake.clear()
             try:
                 await self._build()
@@ -202,9 +203,8 @@ class Live:
             if (before := self._rows.get(name, {})) != row
         ]
         gone = [name for name in self._rows if name not in rows]
-        for key, value in (("rows", changed), ("gone", gone), ("timeline", lines)):
-            if value:
-                delta[key] = value
+        news = {"rows": changed, "gone": gone, "timeline": lines}
+        delta.update({key: value for key, value in news.items() if value})
         self._state, self._rows = state, rows
         self._seq += 1
         self._deltas.append((self._seq, self._message("delta", delta)))

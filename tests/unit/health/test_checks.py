@@ -21,7 +21,10 @@ from seawall.health.offload import Offload, StillBusyError
 async def answering(reply: bytes | None):
     """A server that sends `reply` to whoever connects, or never answers."""
 
+    serving = set()
+
     async def serve(reader, writer):
+        serving.add(asyncio.current_task())
         if reply is None:
             await reader.read()
         else:
@@ -29,12 +32,15 @@ async def answering(reply: bytes | None):
             writer.write(reply)
             await writer.drain()
         writer.close()
+        await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        if serving:
+            await asyncio.wait(serving, timeout=5)
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nall fit"
@@ -100,7 +106,7 @@ def child():
 
 async def test_a_stopped_process_is_unhealthy_and_the_way_out_is_named(child):
     child.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+    await asyncio.to_thread(os.waitid, os.P_PID, child.pid, os.WSTOPPED)
     result = await ProcessCheck(name="child", pid=lambda: child.pid).run()
     assert result.status is Status.UNHEALTHY
     assert f"kill -CONT {child.pid}" in result.error_message
@@ -108,7 +114,7 @@ async def test_a_stopped_process_is_unhealthy_and_the_way_out_is_named(child):
 
 async def test_a_process_that_ended_but_was_not_reaped_is_dead(child):
     child.kill()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    await asyncio.to_thread(os.waitid, os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     result = await ProcessCheck(name="child", pid=lambda: child.pid).run()
     assert result.status is Status.UNHEALTHY
     assert "dead" in result.error_message
