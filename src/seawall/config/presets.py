@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from seawall.pipeline.presets import PRESETS
 from seawall.policies.base import PolicyBase
 from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.circuit_breaker import CircuitBreaker
-from seawall.pipeline.presets import PRESETS
 from seawall.policies.rate_limiter import RateLimiter
 from seawall.policies.retry import Retry
 from seawall.policies.timeout import Timeout

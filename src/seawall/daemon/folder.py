@@ -110,8 +110,8 @@ class Folder:
         known = read_json(self.record)
         who = f" (pid {known['pid']}, {known['address']})" if known and {"pid", "address"} <= known.keys() else ""
         return (
-            f"A daemon already runs for this file{who}. Stop that one first, or give this one another daemon.state_dir; "
-            "seawall status shows how it is."
+            f"A daemon already runs for this file{who}; seawall status shows how it is. "
+            "Stop it first, or give this one another daemon.state_dir."
         )
 
 

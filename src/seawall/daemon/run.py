@@ -172,7 +172,7 @@ async def _guarded(what: str, end: Callable[[], Awaitable[object]]) -> None:
     """End one part; if that fails, say so and go on with the others."""
     try:
         await end()
-    except Exception:
+    except Exception:  # noqa: BLE001  # whatever it is, the other parts must still be stopped
         logger.exception("Stopping %s failed; the rest is stopped all the same.", what)
 
 

@@ -56,7 +56,7 @@ class Saver:
         try:
             data = await self._state(stopped=stopped)
             await asyncio.to_thread(self._made.folder.write_snapshot, data)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the daemon goes on without it
             if not self._failed:
                 logger.warning("The state could not be saved (%s); seawall status needs it once this is dead.", error)
             self._failed = True
