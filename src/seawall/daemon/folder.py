@@ -80,6 +80,13 @@ class Folder:
         write_private(path, fresh + "\n")
         return fresh
 
+    def token_if_any(self) -> str:
+        """The secret of the daemon that runs or ran here; "" if it cannot be read."""
+        try:
+            return (self.path / "token").read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
     def socket_path(self) -> Path:
         """Where the unix socket goes: here, or in a private folder with a shorter path if this one's is too long.
 

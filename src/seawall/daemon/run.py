@@ -52,6 +52,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
         self._wall = self._clock.wall()
+        self._held: list[Entry] | None = []  # what happened before everything ran; told after the addresses
 
     def stop(self) -> None:
         """Ask it to stop; asked again, it stops at once."""
@@ -82,17 +83,18 @@ class Daemon:
             made = assemble(self._config, folder, self._clock, self._chance)
             began = self._clock.now()
             await self._start(made, stack)
+            began = self._clock.now()
             await self._until_stopped(limit)
+            await saver.pause()
             made.parts.stopping = True
             if limit is not None:
                 taken = self._clock.now() - began
                 self._audience.summary(summarize(taken, made.hub.snapshot(), made.supervisor.processes()))
         return AT_ONCE if self._at_once.is_set() else ORDERLY
 
-    async def _start(self, made: Assembly, stack: AsyncExitStack) -> None:
+    async def _start(self, made: Assembly, saver: Saver, stack: AsyncExitStack) -> None:
         """Start the parts, each with its end on the stack."""
         stack.callback(made.sock.close)
-        saver = Saver(made, self._clock, self._wall)
         made.bus.listen(self._own_event, OF_NOTE)
         made.hub.listen(self._program_event)
         async with step(self._audience, self._clock, "opening the link for programs"):
@@ -114,6 +116,9 @@ class Daemon:
         saver.start()
         made.folder.write_record(self._record(made))
         self._audience.ready(made.facts(os.getpid()))
+        held, self._held = self._held, None
+        for entry in held or ():
+            self._audience.event(entry)
 
     async def _first_look(self, made: Assembly) -> None:
         """Wait until every check has looked once, or five seconds."""
@@ -146,12 +151,19 @@ class Daemon:
 
     def _own_event(self, event: Any) -> None:
         """Tell of something that happened here."""
-        self._audience.event(Entry(self._clock.wall(), "", event))
+        self._tell(Entry(self._clock.wall(), "", event))
 
     def _program_event(self, entry: Entry) -> None:
         """Tell of something that happened in a program, if it is of note."""
         if type(entry.event) in OF_NOTE:
+            self._tell(entry)
+
+    def _tell(self, entry: Entry) -> None:
+        """Tell of something; that all is well in the beginning is no news."""
+        if self._held is None:
             self._audience.event(entry)
+        elif not (isinstance(entry.event, CheckChanged) and entry.event.now == "healthy"):
+            self._held.append(entry)
 
     def _record(self, made: Assembly) -> dict[str, Any]:
         """How this daemon is reached."""
