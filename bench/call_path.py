@@ -17,10 +17,12 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seawall import Bulkhead, CircuitBreaker, Pipeline, RateLimiter, Retry
-from seawall.policies.base import PolicyBase
+
+if TYPE_CHECKING:
+    from seawall.policies.base import PolicyBase
 
 ROUNDS = 9
 CALLS = 2_000
@@ -88,9 +90,7 @@ async def measure() -> dict[str, dict[str, float]]:
         for name, function in coroutine.items():
             found["async"].setdefault(name, []).append(await timed_async(function) - loop)
     gc.enable()
-    return {
-        colour: {name: statistics.median(times) for name, times in rows.items()} for colour, rows in found.items()
-    }
+    return {colour: {name: statistics.median(times) for name, times in rows.items()} for colour, rows in found.items()}
 
 
 def main() -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast
 
 from seawall.core.context import deadline_on
-from seawall.core.errors import RejectedError
+from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
 from seawall.drive.call import Call, Guard, Loop, LoopRun, Queue, Race
@@ -31,6 +32,9 @@ def invoke(call: Call) -> Any:
         call.failed(error)
         call.on_attempt(call, error, call.judge(error, None))
         raise
+    if type(value) is CoroutineType:
+        value.close()
+        raise TypeError(f"{call.name}: the plain function returned a coroutine; use `await pipeline.acall(…)`")
     call.value = value
     call.on_attempt(call, None, call.judge(None, value))
     return value
@@ -190,7 +194,11 @@ def loop(policy: Loop, inner: Step) -> Step:
                 pause(run, policy, step.delay)
                 continue
             del error
-            return step.produce()
+            value = step.produce()
+            if type(value) is CoroutineType:
+                value.close()
+                raise ConfigurationError(f'"{call.name}": a plain function cannot have an async fallback')
+            return value
 
     return looping
 

@@ -135,8 +135,12 @@ class Attempt:
             self._passage.enter()
         except RejectedError as refusal:
             # nothing ran: as a block cannot be skipped from here, the refusal ends the loop
-            raise self._owner.give_up(refusal) from None
-        return self
+            instead = self._owner.give_up(refusal)
+            if instead is refusal:
+                raise
+        else:
+            return self
+        raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
         self._passage.exit(error)
@@ -146,8 +150,13 @@ class Attempt:
         try:
             await self._passage.aenter()
         except RejectedError as refusal:
-            raise self._owner.give_up(refusal) from None
-        return self
+            # nothing ran: as a block cannot be skipped from here, the refusal ends the loop
+            instead = self._owner.give_up(refusal)
+            if instead is refusal:
+                raise
+        else:
+            return self
+        raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None

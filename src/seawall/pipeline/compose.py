@@ -128,14 +128,21 @@ class Pipeline:
             step = self._sync = sync.build(self.policies)
         try:
             value = step(call)
-        except BaseException as error:
-            raised = call.surfacing(error) if isinstance(error, RejectedError) else error
-            self._judge.finished(call, raised)
-            if raised is error:
+        except RejectedError as refusal:
+            instead = call.surfacing(refusal)
+            self._judge.finished(call, instead)
+            if instead is refusal:
                 raise
-            raise raised from None
-        self._judge.finished(call, None)
-        return value
+        except BaseException as error:
+            self._judge.finished(call, error)
+            raise
+        else:
+            self._judge.finished(call, None)
+            return value
+        try:
+            raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
+        finally:
+            del instead
 
     async def _arun(self, call: Call) -> Any:
         """Drive a call, and count it."""
@@ -146,14 +153,21 @@ class Pipeline:
             step = self._async = aio.build(self.policies)
         try:
             value = await step(call)
-        except BaseException as error:
-            raised = call.surfacing(error) if isinstance(error, RejectedError) else error
-            self._judge.finished(call, raised)
-            if raised is error:
+        except RejectedError as refusal:
+            instead = call.surfacing(refusal)
+            self._judge.finished(call, instead)
+            if instead is refusal:
                 raise
-            raise raised from None
-        self._judge.finished(call, None)
-        return value
+        except BaseException as error:
+            self._judge.finished(call, error)
+            raise
+        else:
+            self._judge.finished(call, None)
+            return value
+        try:
+            raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
+        finally:
+            del instead
 
     # --------------------------------------------------------- decorating
 
@@ -164,6 +178,8 @@ class Pipeline:
             TypeError: for generators, whose items would not be protected.
             ConfigurationError: for a plain function under a `Timeout` without mode.
         """
+        if not callable(fn):
+            raise TypeError(f"{self.name}: {fn!r} cannot be called; @classmethod and @staticmethod go outside (above)")
         if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
             raise TypeError(
                 f"{self.name}: {_label(fn)} is a generator: a decorator would protect its creation, not its items"

@@ -10,8 +10,8 @@ from typing import ParamSpec, TypeVar
 from seawall.core.errors import ConfigurationError
 from seawall.core.ports import load
 from seawall.pipeline.compose import Pipeline
-from seawall.pipeline.registry import Registry, default_registry
 from seawall.pipeline.presets import PRESETS
+from seawall.pipeline.registry import Registry, default_registry
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -74,10 +74,14 @@ class PolicyBase:
 
     def after_fork(self) -> None:
         """A new era in the child: locks are new, nothing is in flight, inherited permits are stale."""
+        torn = self._lock.locked()  # another thread of the parent was in the middle of a decision
         self._lock = threading.Lock()
         self._draining = threading.Lock()
         self._outbox.clear()
-        self._renew()
+        if torn:
+            self._fresh()
+        else:
+            self._renew()
 
     def _renew(self) -> None:
         """The machine's part of `after_fork`."""

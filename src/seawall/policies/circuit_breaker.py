@@ -94,7 +94,6 @@ class CircuitBreaker(PolicyBase):
         self._classify = classify
         # Guarded by _lock
         self._durations = Histogram()
-        self._since = self.clock.wall()
         self._machine = Breaker(self.name, self._options)
         self._outbox = self._machine.outbox
 
@@ -195,8 +194,7 @@ class CircuitBreaker(PolicyBase):
             now = self.clock.now()
             until = None if expires_in is None else now + expires_in
             self._machine.force(Forced(state, owner, reason, until), now)
-            self._since = self.clock.wall()
-        self._publish()
+            self._publish()
 
     def release(self, *, owner: str = "", reason: str = "released") -> bool:
         """Take a pin off; False if there was none."""

@@ -158,7 +158,8 @@ class _Run:
         policy = self._policy
         with policy._lock:
             policy._failures[step.reason] += 1
-        policy._emit(RetryGaveUp, attempt, step.reason, cause)
+        if attempt > 1 or step.reason != "rejected":  # a refused first attempt has its own event
+            policy._emit(RetryGaveUp, attempt, step.reason, cause)
         if error is not None and attempt > 1 and not isinstance(error, RejectedError):
             spent = seconds(now - self._entered)
             why = step.reason.replace("_", " ")
