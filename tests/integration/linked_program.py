@@ -59,9 +59,11 @@ def do(words: list[str], link: Any) -> object:
 
 def main() -> None:
     link = load("link")(default_registry, sys.argv[1])
-    print(json.dumps(os.getpid()), flush=True)
+    sys.stdout.write(json.dumps(os.getpid()) + "\n")
+    sys.stdout.flush()
     for line in sys.stdin:
-        print(json.dumps(do(line.split(), link)), flush=True)
+        sys.stdout.write(json.dumps(do(line.split(), link)) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import stat
 import sys
 import time
 from pathlib import Path
@@ -18,10 +17,13 @@ import pytest
 from seawall.core.errors import ConfigurationError
 from seawall.core.snapshot import PolicySnapshot
 from seawall.events.bus import Bus
+from seawall.events.journal import Entry
 from seawall.events.types import CircuitForced, CircuitOpened, CircuitReleased, ProgramLinked, ProgramLost
 from seawall.recovery.keeper import is_alive
+from seawall.recovery.supervisor import ProcessOptions, Supervisor
 from seawall.report import hub as hub_module
 from seawall.report.hub import Hub
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -45,14 +47,6 @@ class Program:
     async def kill(self, number: int = signal.SIGKILL) -> None:
         self.process.send_signal(number)
         await self.process.wait()
-
-
-async def until(condition, within=10.0):
-    """Wait for something that real processes bring about."""
-    end = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < end, f"not within {within} s: {condition.__code__.co_consts}"
-        await asyncio.sleep(0.02)
 
 
 def circuit(hub: Hub) -> PolicySnapshot:
@@ -107,6 +101,10 @@ def live(hub: Hub, count: int):
     return lambda: sum(p.live for p in hub.programs()) == count
 
 
+def counted(hub: Hub, count: int):
+    return lambda: successes(hub) == count
+
+
 def kinds(hub: Hub) -> list[type]:
     return [type(entry.event) for entry in hub.journal]
 
@@ -123,7 +121,7 @@ async def test_a_linked_program_is_listed_with_name_pid_and_what_it_protects(hub
 
 
 async def test_a_transition_reaches_the_daemon_at_once_and_names_its_source(hub, launch):
-    heard = []
+    heard: list[Entry] = []
     hub.listen(heard.append)
     program = await launch("orders")
     await until(lambda: hub.snapshot().policies)
@@ -174,7 +172,7 @@ async def test_what_hundreds_of_dead_workers_counted_stays(hub, launch, monkeypa
     for round_ in range(1, 4):
         program = await launch()
         await program.do("ok 7")
-        await until(lambda wanted=7 * round_: successes(hub) == wanted)
+        await until(counted(hub, 7 * round_))
         await program.kill()
         await until(live(hub, 0))
     assert successes(hub) == 21
@@ -335,140 +333,41 @@ async def test_a_daemon_that_hangs_holds_up_no_call(path, launch):
         assert (await program.do("state"))[3] == 0
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"\x00\xff" * 500 + b"\n",
-        b"[" * 100_000 + b"\n",
-        b'{"type":"hello","v":99,"program":"x","pid":1,"worker":"w"}\n',
-        b'{"type":"hello","v":1,"program":"","pid":1,"worker":"w"}\n',
-        b'{"type":"snapshot"}\n',
-        b"x" * 3_000_000,
-    ],
-    ids=["http", "binary", "deep", "version", "no-name", "no-hello", "endless"],
-)
-async def test_garbage_closes_only_that_connection(hub, launch, path, garbage):
-    program = await launch()
-    await until(lambda: hub.snapshot().policies)
-    await send_and_expect_close(path, garbage)
-    await program.do("ok 3")
-    await until(lambda: successes(hub) == 3)
-    assert hub.refused == 1
-    assert [p.name for p in hub.programs()] == ["shop"]
-
-
-HELLO = b'{"type":"hello","v":1,"program":"evil","pid":1,"worker":"w"}\n'
-EVENT = '{{"type":"events","entries":[{{"wall":1.0,"event":"{}","number":1,"at":1.0,"name":"n"{}}}]}}\n'
-POLICY = (
-    '{{"type":"snapshot","taken_at":1.0,"pipelines":[],"policies":[{{"kind":"circuit_breaker","name":"c",'
-    '"pipelines":[],"state":"open","counters":{},"gauges":{},"histograms":{},"details":{{}}}}]}}\n'
-)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        EVENT.format("ProcessStarted", ',"pid":1,"attempt":1'),
-        EVENT.format("Nonsense", ""),
-        EVENT.format("CircuitOpened", ',"reason":"tripped","retry_after":"soon","evidence":{}'),
-        EVENT.format("CircuitOpened", ',"reason":"tripped","retry_after":1.0,"evidence":[1]'),
-        EVENT.format("CircuitOpened", ',"reason":"tripped","retry_after":1.0,"evidence":{"rule":"failure_rate"}'),
-        EVENT.format("CircuitOpened", ',"reason":"tripped","retry_after":1' + "0" * 400 + ',"evidence":{}'),
-        POLICY.format('{"a":-1}', "{}", "{}"),
-        POLICY.format('{"a":1' + "0" * 400 + "}", "{}", "{}"),
-        POLICY.format('{"a\\n":1}', "{}", "{}"),
-        POLICY.format("{}", '{"g":1e999}', "{}"),
-        POLICY.format("{}", '{"g":NaN}', "{}"),
-        POLICY.format("{}", "{}", '{"h":[[1.0],[1],1.0]}'),
-        POLICY.format("[]", "{}", "{}"),
-        '{"type":"aggregate","suppressed":{"CallFailed":"x"},"dropped":0}\n',
-        '{"type":5}\n',
-        "x" * 2_000_000 + "\n",
-    ],
-)
-async def test_a_linked_program_that_sends_nonsense_is_hung_up_on(hub, path, line):
-    await send_and_expect_close(path, HELLO + line.encode())
-    assert hub.refused == 1
-    assert hub.snapshot().policies == ()
-    assert kinds(hub) == [ProgramLinked, ProgramLost]
-
-
-async def send_and_expect_close(path, data):
-    reader, writer = await asyncio.open_unix_connection(str(path))
-    with contextlib.suppress(ConnectionError):
-        writer.write(data)
-        await asyncio.wait_for(reader.read(), 5)
-    writer.close()
-
-
-async def test_who_says_nothing_is_hung_up_on(hub, path, monkeypatch):
-    monkeypatch.setattr("seawall.report.peer.GREET_WITHIN", 0.2)
-    reader, writer = await asyncio.open_unix_connection(str(path))
-    assert b"said nothing" in await asyncio.wait_for(reader.read(), 5)
-    writer.close()
-
-
-async def test_more_connections_than_allowed_are_refused(hub, path, monkeypatch):
-    monkeypatch.setattr(hub_module, "MOST_PEERS", 3)
-    connections = [await asyncio.open_unix_connection(str(path)) for _ in range(4)]
-    await until(lambda: hub.refused == 1)
-    assert len(hub._peers) == 3
-    for _, writer in connections:
-        writer.close()
-
-
-async def test_texts_of_programs_are_made_safe_to_show(hub, path):
-    _, writer = await asyncio.open_unix_connection(str(path))
-    name = "a\\u001b[2J http://user:secret@host/"
-    writer.write(HELLO + EVENT.format("CallFailed", f',"verdict":"failure","cause":"{name}","duration":1.0').encode())
-    await until(lambda: len(hub.journal) == 2)
-    entry = list(hub.journal)[-1]
-    assert entry.source == f"evil/{os.getpid()}"  # the kernel's word for the pid, not the program's
-    assert "secret" not in entry.event.cause
-    assert "\x1b" not in entry.event.cause
-    writer.close()
-
-
-async def test_the_socket_is_for_this_user_only(hub, path):
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_ISSOCK(path.stat().st_mode)
-
-
-async def test_a_peer_of_another_user_is_not_let_in(hub, path, monkeypatch):
-    monkeypatch.setattr(hub_module, "is_trusted", lambda peer: False)
-    reader, writer = await asyncio.open_unix_connection(str(path))
-    with contextlib.suppress(ConnectionError):
-        assert await reader.read() == b""
-    writer.close()
-    assert hub.refused == 1
-
-
-async def test_stop_removes_the_socket_and_a_second_daemon_is_refused(hub, path):
-    with pytest.raises(ConfigurationError, match="listening there already"):
-        await Hub(path, bus=Bus()).start()
-    await hub.stop()
-    assert not path.exists()
-
-
-async def test_a_socket_left_by_a_killed_daemon_is_replaced(path):
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-    hub = Hub(path, bus=Bus())
-    await hub.start()
-    await hub.stop()
-
-
-async def test_a_file_in_the_way_and_an_open_folder_are_refused_and_left_alone(tmp_path):
-    (tmp_path / "s").write_text("precious")
-    with pytest.raises(ConfigurationError, match="no socket"):
-        await Hub(tmp_path / "s", bus=Bus()).start()
-    assert (tmp_path / "s").read_text() == "precious"
-    (tmp_path / "open").mkdir(mode=0o755)
-    with pytest.raises(ConfigurationError, match="chmod 700"):
-        await Hub(tmp_path / "open" / "s", bus=Bus()).start()
-    with pytest.raises(ConfigurationError, match="103 bytes"):
-        await Hub(tmp_path / ("x" * 100), bus=Bus()).start()
+async def test_supervised_workers_link_by_themselves_and_counts_outlive_their_crashes(hub, path, tmp_path):
+    code = """
+import seawall, time
+catalogue = seawall.Pipeline("catalogue", seawall.Retry(attempts=1), seawall.CircuitBreaker(failure_threshold=3))
+while True:
+    catalogue.call_outcome(int)
+    time.sleep(0.002)
+"""
+    options = [
+        ProcessOptions(f"worker{n}", ("{python}", "-c", code), backoff_base=0.05, max_restarts=100) for n in range(3)
+    ]
+    env = {"SEAWALL_SOCKET": str(path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    supervisor = Supervisor(options, bus=Bus(), log_dir=tmp_path / "logs", env=env)
+    await supervisor.start()
+    try:
+        await until(live(hub, 3))
+        seen = []
+        for round_ in range(3):
+            os.kill(supervisor.pid(f"worker{round_}") or 0, signal.SIGKILL)
+            before = kinds(hub).count(ProgramLinked)
+            while kinds(hub).count(ProgramLinked) == before:
+                seen.append(successes(hub))
+                await asyncio.sleep(0.01)
+        await until(lambda: circuit(hub).details["workers"] == {"closed": 3})
+        assert seen == sorted(seen)
+        assert {p.name for p in hub.programs()} == {"worker0", "worker1", "worker2"}
+        acks = await hub.force("catalogue", "open", owner="ada", reason="drill", expires_in=1.0)
+        assert [ack.ok for ack in acks] == [True] * 3
+        await until(lambda: circuit(hub).details["workers"] == {"forced-open": 3}, within=0.9)
+        refused = circuit(hub).counters["requests.rejected"]
+        await until(lambda: circuit(hub).details["workers"] == {"closed": 3})
+        assert circuit(hub).counters["requests.rejected"] > refused
+    finally:
+        await supervisor.stop()
+    assert [p.live for p in hub.programs()] == [False] * 6
 
 
 async def test_a_listener_that_fails_is_counted_and_disturbs_nobody(hub, launch):

@@ -71,10 +71,11 @@ class Child:
         self._kill_at: float | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin: the process is started at the next turn of the loop."""
+    async def start(self) -> None:
+        """Begin; returns when the process was started, or could not be."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._live(), name=f"seawall-{self.options.name}")
+            await self._began.wait()
 
     def begin_stop(self, kill_at: float) -> None:
         """Ask it to end, for good; what is left of its family at `kill_at` (on the clock) is killed."""
@@ -128,16 +129,19 @@ class Child:
 
     async def _live(self) -> None:
         """The whole life, until it is stopped for good."""
-        while not self._stopping:
-            self._wake.clear()
-            failure = self._spawn()
-            self._began.set()
-            if failure:
-                self._note_exit(failure, 0, ok=False)
-            elif self._watch is not None:
-                await self._until_ended(self._watch)
-            if not self._stopping and not self._wake.is_set():
-                await self._pause()
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                failure = self._spawn()
+                self._began.set()
+                if failure:
+                    self._note_exit(failure, 0, ok=False)
+                elif self._watch is not None:
+                    await self._until_ended(self._watch)
+                if not self._stopping and not self._wake.is_set():
+                    await self._pause()
+        finally:
+            self._began.set()  # whoever waits for a start must not wait for ever
 
     async def _pause(self) -> None:
         """Wait until the next start is due, or somebody asks for one."""

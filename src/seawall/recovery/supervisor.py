@@ -136,7 +136,7 @@ class Supervisor:
             if one.name not in self._children:
                 child = Child(one, self._listeners.get(one.name, ()), self._house)
                 self._children[one.name] = child
-                child.start()
+                await child.start()
 
     async def stop(self, grace: float | None = None) -> None:
         """Stop all processes in reverse order, and close the sockets.
