@@ -161,6 +161,11 @@ class CircuitBreaker(PolicyBase):
         return word
 
     @property
+    def options(self) -> BreakerOptions:
+        """The rules and numbers in force."""
+        return self._options
+
+    @property
     def rules(self) -> list[str]:
         """The trip rules in words of code, such as "ConsecutiveFailures(threshold=5)"."""
         return [repr(rule) for rule in self._options.trip]
