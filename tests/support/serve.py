@@ -82,7 +82,7 @@ class Service:
             PipelineSnapshot(
                 self.name,
                 (("fallback", self.name), ("retry", self.name), ("circuit_breaker", self.name)),
-                {"calls.success": self.good, "calls.failure": self.bad, "calls.degraded": self.degraded},
+                {"calls.success": self.good + self.bad, "calls.degraded": self.degraded},
                 {"duration": HistogramData(*data)},
             ),
         )
@@ -100,9 +100,9 @@ class Play:
         self.scene = "well"
         self.publish_hub()
 
-    def publish(self, kind, *fields):
+    def publish(self, kind, *fields, ago=0.0):
         self.number += 1
-        self.bus.publish((kind, self.number, SYSTEM_CLOCK.now(), *fields))
+        self.bus.journal.append(time.time() - ago, (kind, self.number, SYSTEM_CLOCK.now() - ago, *fields))
 
     def publish_hub(self):
         pairs = [service.snapshots() for service in self.services.values()]
@@ -133,13 +133,13 @@ class Play:
         payments.reason = "6 of 10 calls failed in 30 s (5 × ConnectError, 1 × 503)"
         down = ProcessState("payments", None, "backing-off", now - 44, 3, 14.0, "killed by SIGKILL")
         self.supervisor.states = [down, *self.supervisor.states[1:]]
-        self.publish(CircuitForced, "mail", "open", "ops", "provider is moving its data centre", 900.0)
+        self.publish(CircuitForced, "mail", "open", "ops", "provider is moving its data centre", 900.0, ago=60)
         self.pin("mail", now + 840)
-        self.publish(ProcessStarted, "payments", 4188, 2)
-        self.publish(ProcessExited, "payments", 4188, "killed by SIGKILL", 44.0, 4.0)
+        self.publish(ProcessStarted, "payments", 4188, 2, ago=88)
+        self.publish(ProcessExited, "payments", 4188, "killed by SIGKILL", 44.0, 4.0, ago=44)
         evidence = {"rule": "failure_rate", "failures": 6, "calls": 10, "window": 30.0, "causes": {"ConnectError": 5, "503": 1}}
-        self.publish(CircuitOpened, "payments", "tripped", 30.0, evidence)
-        self.publish(CheckChanged, "payments-http", "healthy", "unhealthy", "http://127.0.0.1:43121/health: connection refused")
+        self.publish(CircuitOpened, "payments", "tripped", 30.0, evidence, ago=41)
+        self.publish(CheckChanged, "payments-http", "healthy", "unhealthy", "http://127.0.0.1:43121/health: connection refused", ago=38)
         for _ in range(212):
             self.publish(CallRejected, "payments", "circuit_breaker", "open", 12.4, {})
 

@@ -19,9 +19,9 @@ export function whole(value) {
 /** A share from 0 to 1 in per cent. */
 export function percent(value) {
   if (value === null || value === undefined) return "–";
-  if (value === 0) return "0 %";
-  if (value < 0.001) return "< 0.1 %";
-  return value < 0.0995 ? `${(value * 100).toFixed(1)} %` : `${Math.round(value * 100)} %`;
+  if (value === 0) return "0%";
+  if (value < 0.001) return "< 0.1%";
+  return value < 0.0995 ? `${(value * 100).toFixed(1)}%` : `${Math.round(value * 100)}%`;
 }
 
 /** A count, shortened from ten thousand on. */
