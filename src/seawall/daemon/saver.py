@@ -80,9 +80,7 @@ class Saver:
             await asyncio.to_thread(self._made.folder.write_snapshot, data)
         except (OSError, ValueError, TypeError) as error:
             if not self._failed:
-                logger.warning(
-                    "The state could not be saved (%s): seawall status has nothing once this is dead.", error
-                )
+                logger.warning("The state could not be saved (%s): seawall status will not know it.", error)
             self._failed = True
         else:
             self._failed = False
