@@ -230,10 +230,10 @@ async def test_restart_ends_the_process_and_starts_it_anew_whatever_its_state(su
 
 async def test_twenty_children_are_stopped_in_reverse_order_within_the_grace_time(supervise):
     slow = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.02), sys.exit(0)));"
+    slow += "print('up', flush=True);"
     options = [python(f"p{n:02}", slow + "time.sleep(600)", stop_timeout=10) for n in range(20)]
     supervisor = await supervise(*options)
-    await until(lambda: all(p.pid for p in supervisor.processes()))
-    await asyncio.sleep(1.0)  # until their handlers stand
+    await until(lambda: all("up" in log_of(p) for p in supervisor.processes()), within=30)
     began = time.monotonic()
     await supervisor.stop()
     assert time.monotonic() - began < 10

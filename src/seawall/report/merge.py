@@ -67,6 +67,10 @@ def merge_policy(
     Without a live worker the state is "" and the counts stay.
     """
     living, gone = list(live), list(dead)
+    if len(living) == 1 and not gone and base is None:
+        # by far the most frequent case, and a tenth of the work
+        [only] = living
+        return replace(only, details={**only.details, "workers": {only.state: 1}}) if only.state else only
     everything = [*living, *gone, *([base] if base is not None else [])]
     if not everything:
         return None
@@ -101,8 +105,8 @@ def merge_pipeline(
 ) -> PipelineSnapshot | None:
     """One pipeline over all workers; see `merge_policy`. Its policies are those of the first live worker."""
     everything = [*live, *dead, *([base] if base is not None else [])]
-    if not everything:
-        return None
+    if len(everything) < 2:
+        return everything[0] if everything else None
     counters: Counts = {}
     histograms: Histograms = {}
     for one in everything:

@@ -36,7 +36,7 @@ from seawall.core.snapshot import Snapshot
 from seawall.events.bus import Bus
 
 VERSION = 1
-#: Longest line either side takes, bytes. A line is filled to about a quarter of it; more is a broken peer.
+#: Longest line the daemon takes, bytes. Programs end their lines far below it; more is a broken peer.
 MAX_LINE_BYTES = 1024 * 1024
 #: Longest line before the hello was accepted, and of anything that goes down, bytes.
 MAX_SMALL_LINE_BYTES = 64 * 1024

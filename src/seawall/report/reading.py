@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from seawall.core.snapshot import PipelineSnapshot, PolicySnapshot, Snapshot
@@ -167,16 +168,22 @@ def _is_name(name: str) -> bool:
 def _clean(value: Any, depth: int = 0) -> Any:
     """A copy of foreign data that is bounded in depth, width and length, with safe texts only."""
     if isinstance(value, str):
-        return safe_text(value, _LONGEST_TEXT)
+        return _safe(value)
     if isinstance(value, Mapping):
         if depth >= _DEEPEST:
             return {}
-        return {safe_text(key, _LONGEST_NAME): _clean(item, depth + 1) for key, item in _some(value.items())}
+        return {_safe(str(key)): _clean(item, depth + 1) for key, item in _some(value.items())}
     if isinstance(value, list):
         return [] if depth >= _DEEPEST else [_clean(item, depth + 1) for item in _some(value)]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+@lru_cache(maxsize=4096)
+def _safe(value: str) -> str:
+    """`safe_text`, remembered: the same words come every second."""
+    return safe_text(value, _LONGEST_TEXT)
 
 
 def _some(items: Iterable[Any]) -> Iterable[Any]:

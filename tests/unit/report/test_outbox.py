@@ -122,9 +122,15 @@ def test_a_snapshot_goes_whole_at_first_and_then_only_what_changed():
 
 def test_thousands_of_policies_are_cut_into_lines_of_bounded_length():
     lines = list(Difference().lines(snapshot(3000, reason="é" * 100)))
-    assert len(lines) > 2
-    assert max(map(len, lines)) < MAX_LINE_BYTES / 2
+    assert max(map(len, lines)) < MAX_LINE_BYTES / 10
     assert len(parts(lines)[1]) == 3000
+
+
+def test_thousands_of_pipelines_are_cut_too():
+    pipelines = tuple(PipelineSnapshot(f"p{n:05}", (), {"calls.success": n}) for n in range(5000))
+    lines = list(Difference().lines(Snapshot(1.0, pipelines)))
+    assert max(map(len, lines)) < MAX_LINE_BYTES / 10
+    assert tuple(parts(lines)[0]) == pipelines
 
 
 def test_details_that_are_too_long_are_left_out():
