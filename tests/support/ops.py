@@ -18,10 +18,10 @@ class HandClock(SystemClock):
         self.at = now
         self._wall = wall - now
 
-    def now(self) -> float:  # type: ignore[override]
+    def now(self) -> float:
         return self.at
 
-    def wall(self) -> float:  # type: ignore[override]
+    def wall(self) -> float:
         return self._wall + self.at
 
     def loop_time(self, loop: Any, until: float) -> float:

@@ -124,9 +124,10 @@ class TcpCheck(BaseCheck):
         try:
             parts = urlsplit(f"//{self.address}")
             host, port = parts.hostname, parts.port
+            clean = not parts.path and "@" not in self.address
         except ValueError:
-            host, port = None, None
-        if not host or not port or parts.path or "@" in self.address:
+            host, port, clean = None, None, False
+        if not host or not port or not clean:
             raise self._wrong("address", safe_text(self.address), 'must be "host:port" with a port from 1 to 65535')
         return host, port
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Offload:
         finally:
             self._busy.release()
         try:
-            loop.call_soon_threadsafe(_settle, answer, value, error)
+            loop.call_soon_threadsafe(_settle, answer, cast("T", value), error)
         except RuntimeError:
             return  # the loop was closed meanwhile: nobody waits
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -27,7 +28,7 @@ class Status(StrEnum):
 _SEVERITY = {Status.HEALTHY: 0, Status.DEGRADED: 1, Status.UNHEALTHY: 2, Status.CRITICAL: 3}
 
 
-def worst(statuses: list[Status]) -> Status:
+def worst(statuses: Iterable[Status]) -> Status:
     """The most severe of `statuses`; unknown counts as degraded, and none at all is healthy."""
     severity = max((_SEVERITY.get(status, 1) for status in statuses), default=0)
     return list(Status)[severity]

@@ -2,5 +2,6 @@
 
 from seawall.server.app import build_app
 from seawall.server.parts import Parts
+from seawall.server.sockets import listen
 
-__all__ = ["Parts", "build_app"]
+__all__ = ["Parts", "build_app", "listen"]

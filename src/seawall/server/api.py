@@ -65,7 +65,7 @@ class Views:
                 async for piece in stream:
                     yield piece
             finally:
-                await stream.aclose()  # type: ignore[attr-defined] # it is a generator
+                await stream.aclose()
 
         return StreamingResponse(all_of_it(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 

@@ -106,11 +106,12 @@ class Track:
         while len(self._recent) > 1 and wall - self._recent[1][0] >= RECENT:
             self._recent.popleft()
 
-    def recent(self, wall: float) -> tuple[Reading, float]:
-        """What came in about the last minute, and how many seconds that is."""
+    def recent(self, wall: float, length: float = RECENT) -> tuple[Reading, float]:
+        """What came in about the last `length` seconds, at most a minute, and how many seconds that is."""
         if not self._recent or self._last is None:
             return Reading(), 0.0
-        began, first = self._recent[0]
+        # the newest reading that lies that far back; where there is none, the oldest
+        began, first = next((one for one in reversed(self._recent) if wall - one[0] >= length), self._recent[0])
         return self._last.minus(first), max(0.0, wall - began)
 
     def normal(self, wall: float) -> Reading:
@@ -125,7 +126,7 @@ class Track:
         """The last hour as two strings of one digit per minute, oldest first, "." for a minute without calls.
 
         The first is how many calls, 0 to 9 against the busiest minute; the second the share of them that failed or was
-        refused, 0 to 9, where 0 is none at all and 9 is all.
+        refused, 0 to 9: 0 below one in a hundred, 9 for all.
         """
         by_minute = dict(self._minutes)
         now = int(wall // 60)
@@ -137,8 +138,8 @@ class Track:
 
 
 def share_digit(share: float) -> str:
-    """A share as one digit: 0 only for none, 9 only for all."""
-    return "0" if share <= 0 else "9" if share >= 1 else str(1 + int(share * 8))
+    """A share as one digit: 0 below one in a hundred, which is nothing to draw in red; 9 only for all."""
+    return "0" if share < 0.01 else "9" if share >= 1 else str(1 + int(share * 8))
 
 
 class Tracks:

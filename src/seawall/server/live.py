@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -75,7 +75,7 @@ class Live:
         await self._build()
         return self._whole()
 
-    async def events(self, last_id: str = "") -> AsyncIterator[str]:
+    async def events(self, last_id: str = "") -> AsyncGenerator[str, None]:
         """The stream: first the whole state, or what came since `last_id`; then a delta each second.
 
         Raises:

@@ -59,6 +59,8 @@ class Timeline:
         """One entry: a line of its own, or one more in the count of an earlier one."""
         event, kind = entry.event, type(entry.event).__name__
         change = type(event) in _CHANGES
+        if isinstance(event, CheckChanged) and (event.was, event.now) == ("unknown", "healthy"):
+            change = False  # the first look: nothing has changed but what is known
         program = entry.source.partition("/")[0]
         if change:
             for key in [key for key in self._open if key[1] == event.name]:
@@ -96,6 +98,6 @@ def _mark(event: Any, kind: str) -> str:
         return "bad"
     if kind in {"CircuitClosed", "ProcessStarted", "ProgramLinked"}:
         return "good"
-    if kind == "CheckChanged":
+    if kind == "CheckChanged" and event.was != "unknown":
         return "good" if event.now == "healthy" else "bad" if event.now in {"unhealthy", "critical"} else ""
     return ""

@@ -136,7 +136,7 @@ def bounded(policies: Sequence[PolicySnapshot], limit: int) -> list[PolicySnapsh
         counters, gauges = Counter[str](), Counter[str]()
         for policy in rest:
             counters.update(policy.counters)
-            gauges.update(policy.gauges)  # type: ignore[arg-type] # adds floats as well
+            gauges.update(policy.gauges)  # adds floats as well
         histograms = add_histograms([policy.histograms for policy in rest])
         kept.append(PolicySnapshot(rest[0].kind, OTHER, (), state, counters, gauges, histograms))
     return kept

@@ -21,10 +21,12 @@ from seawall.health.offload import Offload, StillBusyError
 async def answering(reply: bytes | None):
     """A server that sends `reply` to whoever connects, or never answers."""
 
-    serving = set()
+    serving: set[asyncio.Task] = set()
 
     async def serve(reader, writer):
-        serving.add(asyncio.current_task())
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
         if reply is None:
             await reader.read()
         else:

@@ -12,6 +12,8 @@ from seawall.health.monitor import CheckState
 from seawall.machines.health import Status
 from seawall.server.parts import Process
 
+# NB: a circuit that somebody holds open is no defect: it is what somebody wants, so it never hides one.
+
 #: Levels: fine, worth a look, broken, broken beyond what repairs itself.
 FINE, NOTICE, BROKEN, WORST = range(4)
 
@@ -22,7 +24,7 @@ _CIRCUIT = {
     "closed": ("disc", FINE),
     "half-open": ("half", NOTICE),
     "open": ("ring", BROKEN),
-    "forced-open": ("diamond", BROKEN),
+    "forced-open": ("diamond", NOTICE),
     "forced-closed": ("diamond", NOTICE),
     "disabled": ("slash", NOTICE),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seawall.core.snapshot import PipelineSnapshot, Snapshot
+from seawall.events.words import seconds
 from seawall.health.history import Minute
 from seawall.health.monitor import CheckState
 from seawall.server.history import MINUTES, Reading, Track, Tracks, share_digit
@@ -128,7 +129,6 @@ def row_json(row: Row, wall: float) -> dict[str, Any]:
     volume, bad = _spark(row, wall)
     waits = min((piece for piece in row.pieces if piece.next_at), key=lambda piece: piece.next_at or 0, default=None)
     circuit = next((piece.name for piece in row.pieces if piece.rank == CIRCUIT and piece.kind == "circuit"), None)
-    took = max((check.last.response_time_ms for check in row.checks if check.last), default=None)
     return {
         "id": row.id,
         "level": row.level,
@@ -140,7 +140,7 @@ def row_json(row: Row, wall: float) -> dict[str, Any]:
         "usual_error_rate": _digits(row.usual.error_rate),
         "p99": _digits(row.present.p99),
         "usual_p99": _digits(row.usual.p99),
-        "check_ms": None if took is None else _digits(took),
+        "figure": _figure(row),
         "calls_per_minute": _per_minute(row.present.calls, row.span),
         "refused_per_minute": _per_minute(row.present.refused, row.span),
         "volume": volume,
@@ -151,6 +151,20 @@ def row_json(row: Row, wall: float) -> dict[str, Any]:
         "pipelines": [pipeline.name for pipeline in row.pipelines],
         "parts": [piece.as_json() for piece in row.pieces],
     }
+
+
+def _figure(row: Row) -> dict[str, Any] | None:
+    """The one figure of a dependency that nobody calls through a policy."""
+    for check in row.checks:
+        details = check.last.details if check.last else {}
+        for key, label in (("free_ratio", "free"), ("used_ratio", "in use")):
+            if key in details:
+                return {"text": f"{details[key]:.0%}", "label": label}
+    took = max((check.last.response_time_ms for check in row.checks if check.last), default=None)
+    if took is not None:
+        return {"text": "under 1 ms" if took < 1 else seconds(took / 1000), "label": "to answer the check"}
+    process = next((piece for piece in row.pieces if piece.kind == "process" and piece.level == FINE), None)
+    return {"since": process.since, "label": "up"} if process and process.since else None
 
 
 def _digits(value: float | None) -> float | None:

@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from seawall.server.history import Reading
 from seawall.server.view.pieces import BROKEN, FINE, NOTICE, Piece
 from seawall.server.view.rows import Row, Sources
 
 _MOST = 6  # lines per answer; more is no longer read
+_NOW = 15.0  # seconds of calls that tell what works: short, because the answer is wanted as of now
 
 
 class Event(NamedTuple):
@@ -122,12 +124,13 @@ def sentence(row: Row) -> str:
             "stopped": f"{row.id} is stopped{why}.",
         }.get(lead.word, f"{row.id} is {lead.word}{why}.")
     if lead.kind == "circuit":
+        by = f" {lead.text.rstrip('.')}" if lead.text.startswith("by ") else f" by hand{why}"
         return {
             "open": f"Calls to {row.id} are stopped{why}.",
             "half-open": f"{row.id} is being tried again after an outage{why}.",
-            "forced open": f"Calls to {row.id} are stopped by hand{why}.",
-            "forced closed": f"The circuit of {row.id} is held closed by hand{why}.",
-            "disabled": f"The circuit of {row.id} is switched off{why}.",
+            "forced open": f"Calls to {row.id} are stopped{by}.",
+            "forced closed": f"The circuit of {row.id} is held closed{by}.",
+            "disabled": f"The circuit of {row.id} is switched off{by}.",
         }.get(lead.word, f"{row.id} is {lead.word}{why}.")
     if lead.kind == "check":
         return f"{row.id} is {lead.word}{why}." if lead.word != "unknown" else f"Nobody knows how {row.id} is{why}."
@@ -156,7 +159,7 @@ def _named(piece: Piece, row: Row) -> str:
 
 def _works(rows: Sequence[Row], sources: Sources) -> dict[str, Any]:
     """What still works: every pipeline as full, degraded or off; and the rows that are fine."""
-    found: list[tuple[int, str, str, str]] = []
+    found: list[tuple[int, str, str, str]] = []  # how bad, its word, the figures, the name
     users: dict[str, set[str]] = defaultdict(set)
     for program in sources.programs:
         if program.live and program.snapshot is not None:
@@ -168,28 +171,33 @@ def _works(rows: Sequence[Row], sources: Sources) -> dict[str, Any]:
         label = f"{who}: {pipeline.name}" if who and who != pipeline.name else pipeline.name
         if track is None:
             continue
-        came, _ = track.recent(sources.wall)
-        lost = came.bad + came.refused
-        share = f"{lost / came.calls:.0%}" if came.calls else ""
-        if not came.calls:
-            found.append((3, "full", label, "no calls lately"))
-        elif lost >= came.calls * 0.9:
-            found.append((0, "off", label, f"{share} of {came.calls:,} calls fail or are refused"))
-        elif lost or came.degraded:
-            said = [f"{share} of {came.calls:,} calls fail or are refused"] if lost else []
-            said += [f"{came.degraded / came.calls:.0%} of calls answered by a fallback"] if came.degraded else []
-            found.append((1, "degraded", label, ", ".join(said)))
-        else:
-            found.append((2, "full", label, f"all {came.calls:,} calls of the last minute answered"))
-    found.sort()
+        found.append((*_capability(track.recent(sources.wall, _NOW)[0]), label))
+    found.sort(key=lambda one: (one[0], one[3]))
     fine = [row.id for row in rows if row.level == FINE]
     return {
-        "capabilities": [{"level": level, "name": name, "text": text} for _, level, name, text in found[:_MOST]],
+        "capabilities": [{"level": level, "name": name, "text": text} for _, level, text, name in found[:_MOST]],
         "more": max(0, len(found) - _MOST),
         "fine": fine[:12],
         "fine_count": len(fine),
         "all_count": len(rows),
     }
+
+
+def _capability(came: Reading) -> tuple[int, str, str]:
+    """What the callers of a pipeline get, as seen in its latest calls."""
+    if not came.calls:
+        return 3, "full", "no calls lately"
+    lost, fallback = (came.bad + came.refused) / came.calls, came.degraded / came.calls
+    if lost >= 0.9:
+        return 0, "off", f"{lost:.0%} of its calls fail or are refused"
+    said = []
+    if fallback >= 0.01:
+        said.append(f"{fallback:.0%} of its calls are answered by a fallback")
+    if lost >= 0.01:
+        said.append(f"{lost:.0%} fail or are refused" if said else f"{lost:.0%} of its calls fail or are refused")
+    if said:
+        return 1, "degraded", ", ".join(said)
+    return 2, "full", "all calls answered" if not lost else "over 99% of its calls answered"
 
 
 def _changed(changes: Iterable[Event], since: float | None) -> list[dict[str, Any]]:
