@@ -93,24 +93,24 @@ def test_a_child_renews_what_lives_and_forgets_what_does_not():
 
 @pytest.mark.parametrize("bad", ["", "  ", None, 3, b"x"])
 def test_a_text_must_be_a_text_with_something_in_it(bad):
-    with pytest.raises(ConfigurationError, match="^Place = .*must be a text that is not empty"):
+    with pytest.raises(ConfigurationError, match=r"^Place = .*must be a text that is not empty"):
         text("Place", bad)
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.0, True, "3", None, math.nan])
 def test_a_whole_number_is_no_float_no_flag_and_not_too_small(bad):
-    with pytest.raises(ConfigurationError, match="^Place = .*must be a whole number, at least 1"):
+    with pytest.raises(ConfigurationError, match=r"^Place = .*must be a whole number, at least 1"):
         whole("Place", bad, 1)
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, True, "1", None, math.nan, math.inf])
 def test_a_number_is_finite_and_within_its_bounds(bad):
-    with pytest.raises(ConfigurationError, match=r"^Place = .*must be a number above 0 and at most 1"):
+    with pytest.raises(ConfigurationError, match=r"^Place = .*must be a finite number above 0 and at most 1"):
         number("Place", bad, above=True, most=1.0)
 
 
 def test_a_number_without_an_upper_bound_names_none():
-    with pytest.raises(ConfigurationError, match=r"must be a number of at least 2$"):
+    with pytest.raises(ConfigurationError, match=r"must be a finite number of at least 2$"):
         number("Place", 1, least=2.0)
     number("Place", 1e300)
 

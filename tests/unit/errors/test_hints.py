@@ -1,6 +1,6 @@
 """Retry-After in all its forms."""
 
-import datetime
+import datetime as dt
 import time
 
 import pytest
@@ -85,7 +85,7 @@ def test_no_header_asks_for_nothing():
 
 @pytest.mark.parametrize(
     "value, seconds",
-    [(3, 3.0), (0, 0.0), (2.5, 2.5), ("4", 4.0), (datetime.timedelta(minutes=1), 60.0)],
+    [(3, 3.0), (0, 0.0), (2.5, 2.5), ("4", 4.0), (dt.timedelta(minutes=1), 60.0)],
 )
 def test_an_attribute_asks_to_wait_before_any_header(value, seconds):
     """R-RT3"""
@@ -94,7 +94,7 @@ def test_an_attribute_asks_to_wait_before_any_header(value, seconds):
 
 @pytest.mark.parametrize(
     "value",
-    [True, -1, float("nan"), float("inf"), "later", object(), 10**400, datetime.timedelta(seconds=-1), lambda: 3],
+    [True, -1, float("nan"), float("inf"), "later", object(), 10**400, dt.timedelta(seconds=-1), lambda: 3],
     ids=lambda value: repr(value)[:20],
 )
 def test_an_attribute_without_a_usable_wait_leaves_it_to_the_header(value):

@@ -1,5 +1,7 @@
 """The bus hands events to listeners, in order, and survives them."""
 
+from typing import Any
+
 import pytest
 
 from seawall.core.clock import SYSTEM_CLOCK
@@ -12,7 +14,8 @@ CLOSED = (CircuitClosed, 2, 0.0, "n", "trials_succeeded", 3.0)
 
 
 def test_a_listener_gets_named_tuples_in_the_order_of_publishing():
-    bus, seen = Bus(), []
+    bus = Bus()
+    seen: list[Any] = []
     bus.listen(seen.append)
     bus.publish(FAILED)
     bus.publish(CLOSED)
@@ -21,7 +24,8 @@ def test_a_listener_gets_named_tuples_in_the_order_of_publishing():
 
 
 def test_a_listener_of_some_kinds_gets_only_those():
-    bus, seen = Bus(), []
+    bus = Bus()
+    seen: list[Any] = []
     bus.listen(seen.append, [CircuitClosed, RetryGaveUp])
     bus.publish(FAILED)
     bus.publish(CLOSED)
@@ -29,7 +33,8 @@ def test_a_listener_of_some_kinds_gets_only_those():
 
 
 def test_what_a_listener_raises_is_counted_and_the_others_still_hear():
-    bus, seen = Bus(), []
+    bus = Bus()
+    seen: list[Any] = []
 
     def broken(event):
         raise RuntimeError("listener")
@@ -55,7 +60,8 @@ def test_an_interrupt_in_a_listener_is_not_swallowed():
 
 
 def test_a_cancelled_subscription_hears_nothing_more_however_often_it_is_cancelled():
-    bus, seen = Bus(), []
+    bus = Bus()
+    seen: list[Any] = []
     subscription = bus.listen(seen.append)
     other = bus.listen(seen.append)
     subscription.cancel()
@@ -68,7 +74,8 @@ def test_a_cancelled_subscription_hears_nothing_more_however_often_it_is_cancell
 
 
 def test_a_listener_may_cancel_itself_and_add_others_while_it_listens():
-    bus, seen = Bus(), []
+    bus = Bus()
+    seen: list[Any] = []
 
     def once(event):
         subscription.cancel()
