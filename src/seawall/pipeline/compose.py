@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from seawall.core.clock import Clock, current_clock
@@ -242,14 +242,17 @@ class Pipeline:
         )
 
     @contextmanager
-    def rebound(self, clock: Clock) -> Iterator[None]:
-        """Run on another clock inside the block."""
-        before = self.clock
-        self.clock = self._judge.clock = clock
-        try:
-            yield
-        finally:
-            self.clock = self._judge.clock = before
+    def rebound(self, clock: Clock, *, policies: bool = True) -> Iterator[None]:
+        """Run on another clock, counting afresh, inside the block; with its policies, unless they are moved already."""
+        with ExitStack() as stack:
+            for policy in self.policies if policies else ():
+                stack.enter_context(policy.rebound(clock))
+            stack.enter_context(self._judge.rebound(clock))
+            before, self.clock = self.clock, clock
+            try:
+                yield
+            finally:
+                self.clock = before
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.name!r} {' > '.join(type(policy).__name__ for policy in self.policies)}>"
@@ -257,8 +260,10 @@ class Pipeline:
 
 def alone(policy: PolicyBase, fn: Callable[P, R]) -> Callable[P, R]:
     """Protect `fn` with one policy that stands in no named pipeline."""
+    named = policy.pipelines
     pipeline = Pipeline(policy.name or _label(fn), policy, registry=None)
-    policy.pipelines = tuple(name for name in policy.pipelines if name != pipeline.name)
+    policy.pipelines = named
+    policy._alone.add(pipeline)
     default_registry.add_policy(policy)
     return pipeline(fn)
 

@@ -50,6 +50,7 @@ class CircuitBreaker(PolicyBase):
     kind = "circuit_breaker"
     rank = 4
     rejection = CircuitOpenError
+    _state = (*PolicyBase._state, "_durations", "_machine")
 
     def __init__(
         self,
@@ -96,7 +97,10 @@ class CircuitBreaker(PolicyBase):
         self._record_types = record
         self._ignore_types = ignore
         self._classify = classify
-        # Guarded by _lock
+        self._begin()
+
+    def _begin(self) -> None:
+        super()._begin()
         self._durations = Histogram()
         self._machine = Breaker(self.name, self._options)
         self._outbox = self._machine.outbox
@@ -239,16 +243,6 @@ class CircuitBreaker(PolicyBase):
 
     def _renew(self) -> None:
         self._machine.renew()
-
-    def _fresh(self) -> Any:
-        old = self._machine
-        self._restore(Breaker(self.name, self._options))
-        return old
-
-    def _restore(self, state: Any) -> None:
-        with self._lock:
-            self._machine = state
-            self._outbox = state.outbox
 
     def snapshot(self) -> PolicySnapshot:
         """The breaker at this moment; see `PolicyBase.snapshot`."""

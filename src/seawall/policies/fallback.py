@@ -36,6 +36,7 @@ class Fallback(PolicyBase):
     kind = "fallback"
     rank = 0
     shape: Shape = "loop"
+    _state = (*PolicyBase._state, "_used")
 
     def __init__(
         self,
@@ -50,7 +51,10 @@ class Fallback(PolicyBase):
         self.on = on
         self.source = "function" if callable(instead) else "value"
         self.produce: Callable[[Call, BaseException | None], Any] = _producer(instead)
-        # Guarded by _lock
+        self._begin()
+
+    def _begin(self) -> None:
+        super()._begin()
         self._used: Counter[str] = Counter()
 
     def start(self, call: Call) -> _Run:

@@ -48,6 +48,7 @@ class Retry(PolicyBase):
     kind = "retry"
     rank = 2
     shape: Shape = "loop"
+    _state = (*PolicyBase._state, "_attempts", "_succeeded", "_failures", "_delays")
 
     def __init__(
         self,
@@ -76,7 +77,10 @@ class Retry(PolicyBase):
         self.retryable = retryable
         self.retry_result = retry_result
         self.chance: Chance = chance or system_chance
-        # Guarded by _lock
+        self._begin()
+
+    def _begin(self) -> None:
+        super()._begin()
         self._attempts: Counter[int] = Counter()
         self._succeeded = 0
         self._failures: Counter[str] = Counter()
