@@ -82,6 +82,11 @@ class PolicyBase:
             self._renamed()
         self.bus = bus
 
+    def rebind(self, name: str, pipelines: tuple[str, ...], bus: Bus) -> None:
+        """Take back a name: the pipeline that gave it was refused."""
+        self.name, self.pipelines, self.bus = name, pipelines, bus
+        self._renamed()
+
     def _renamed(self) -> None:
         """The machine's name follows the policy's."""
 
