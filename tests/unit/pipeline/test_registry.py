@@ -124,7 +124,7 @@ def test_a_manager_executes_with_all_that_is_registered_under_the_name(registry)
     assert run_async(manager.execute("db", aproduct, "sku")) == "sku"
     assert run_async(manager.execute("db", Client(), name="sku")) == "sku"
     with pytest.raises(ConfigurationError, match=r'No pipeline is named "web". Known: db'):
-        manager.execute("web", product)
+        manager.execute("web", product, "sku")
     assert manager.pipeline("db").snapshot().counters["calls.success"] == 3
     assert [policy.kind for policy in manager.snapshot().policies] == ["circuit_breaker", "retry"]
 
