@@ -43,7 +43,7 @@ def test_every_snippet_of_the_readme_runs(number, capsys):
 
     names = {"Product": str, "last_known_product": last_known_product, "load": load}
     with default_registry.isolated():
-        pending = eval(code, names)  # noqa: S307 - our own text
+        pending = eval(code, names)
         if inspect.isawaitable(pending):
 
             async def run():

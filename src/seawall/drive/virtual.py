@@ -7,6 +7,7 @@ themselves, and an hour of backoff takes milliseconds.
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -129,12 +130,15 @@ class VirtualClock:
     # --------------------------------------------------------------- loops
 
     def loop_time(self, loop: asyncio.AbstractEventLoop, until: float) -> float:
-        """The moment `until` on the scale of `loop.time()`; adopts the loop."""
+        """The moment `until` on the scale of `loop.time()`, which is this clock's own; adopts the loop."""
         self.adopt(loop)
-        return loop.time() + (until - self._now)
+        return until
 
     def adopt(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make `loop` run on this clock, timers of others included.
+
+        The loop takes this clock's scale, so that a timer meets its moment exactly: a difference of two scales would be
+        rounded, and a timer that fires an instant early makes whoever looks at the clock wait again, for ever.
 
         Raises:
             TypeError: for loops without a selector (uvloop, Windows' proactor).
@@ -144,15 +148,19 @@ class VirtualClock:
         target: Any = loop
         if not hasattr(target, "_selector"):
             raise TypeError(f"the virtual clock needs a selector event loop, not {type(loop).__name__}")
-        offset = loop.time() - self._now
+        earlier = loop.time() - self._now
+        for timer in target._scheduled:  # all move alike, so their order stays
+            timer._when -= earlier
         self._loops.add(loop)
-        target._selector = _JumpingSelector(target._selector, self)
-        target.time = lambda: self._now + offset
+        target._selector = _JumpingSelector(target._selector, self, loop)
+        target.time = lambda: self._now
 
-    def select(self, inner: Any, seconds: float | None) -> Any:
+    def select(self, inner: Any, seconds: float | None, loop: Any) -> Any:
         """What a loop with nothing to do for `seconds` does: look at its descriptors, and let time jump."""
         ready = inner.select(0)
-        until = None if seconds is None else self._now + seconds
+        until = None
+        if seconds is not None:  # the next timer's own moment: now + seconds may miss it by a rounding
+            until = loop._scheduled[0]._when if loop._scheduled else self._now + seconds
         while not ready and (until is None or self._now < until):
             with self._waiting(until, lambda: bool(inner.select(0))):
                 jumped = self._jump()
@@ -169,15 +177,20 @@ class VirtualClock:
 class _JumpingSelector:
     """A selector that moves virtual time instead of sleeping; real file descriptors are looked at first."""
 
-    def __init__(self, inner: Any, clock: VirtualClock) -> None:
+    def __init__(self, inner: Any, clock: VirtualClock, loop: Any) -> None:
         self._inner = inner
         self._clock = clock
+        self._loop = loop
 
     def select(self, timeout: float | None = None) -> Any:
         """Ready descriptors; when there are none, time jumps by up to `timeout`."""
-        if timeout is not None and timeout <= 0:
-            return self._inner.select(0)
-        return self._clock.select(self._inner, timeout)
+        try:
+            if timeout is not None and timeout <= 0:
+                return self._inner.select(0)
+            return self._clock.select(self._inner, timeout, self._loop)
+        finally:
+            # a loop runs the timers that are due within its resolution: make that the least it can tell apart now
+            self._loop._clock_resolution = math.ulp(self._clock.now())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

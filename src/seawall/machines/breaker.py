@@ -235,6 +235,7 @@ class Breaker:
 
     def _to_half_open(self, reason: str, now: float) -> None:
         """Let trial calls through."""
+        self.retry_at = min(self.retry_at, now)  # by hand it may come before its time, and a fork looks at it
         self._move("half-open", reason, self.evidence)
         self._emit(CircuitHalfOpened, now, reason, self.options.half_open_max_calls)
 
