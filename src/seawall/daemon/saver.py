@@ -7,10 +7,10 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from seawall.core.clock import Clock
 from seawall.daemon.logs import logger
 
 if TYPE_CHECKING:
+    from seawall.core.clock import Clock
     from seawall.daemon.assembly import Assembly
 
 _EVERY = 2.0
