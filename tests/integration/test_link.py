@@ -11,19 +11,22 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from seawall.core.errors import ConfigurationError
-from seawall.core.snapshot import PolicySnapshot
 from seawall.events.bus import Bus
-from seawall.events.journal import Entry
 from seawall.events.types import CircuitForced, CircuitOpened, CircuitReleased, ProgramLinked, ProgramLost
 from seawall.recovery.keeper import is_alive
 from seawall.recovery.supervisor import ProcessOptions, Supervisor
 from seawall.report import hub as hub_module
 from seawall.report.hub import Hub
 from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from seawall.core.snapshot import PolicySnapshot
+    from seawall.events.journal import Entry
 
 pytestmark = pytest.mark.integration
 

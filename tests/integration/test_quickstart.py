@@ -62,7 +62,13 @@ class Quickstart:
                 start_new_session=True,
             )
         self.client = httpx2.Client(timeout=5.0)
-        record = folder / ".seawall" / "daemon.json"
+        try:
+            self._come_up(folder / ".seawall" / "daemon.json")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _come_up(self, record: Path) -> None:
         self.wait(lambda: record.exists() and "address" in json.loads(record.read_text()))
         self.record = json.loads(record.read_text())
         self.orders = "http://" + self.record["processes"]["orders"][0]
@@ -83,7 +89,8 @@ class Quickstart:
         pytest.fail(f"waited {seconds} s\n{self.output.read_text()}\n{json.dumps(self.state(), indent=1)[:6000]}")
 
     def state(self) -> dict:
-        return self.client.get(f"{self.page}/api/v1/state").json()
+        found: dict = self.client.get(f"{self.page}/api/v1/state").json()
+        return found
 
     def timeline(self) -> list[str]:
         return [line["text"] for line in self.state()["timeline"]]
@@ -122,8 +129,10 @@ class Quickstart:
         return seen
 
     def stop(self) -> int:
+        """Ctrl-C; the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
+        self.client.close()
         return self.process.wait(20)
 
 

@@ -10,10 +10,7 @@ import seawall
 from seawall.config.parts import checks, process_options
 from seawall.config.placeholders import expand
 from seawall.config.values import Address
-from seawall.core.chance import Chance
-from seawall.core.clock import Clock
 from seawall.daemon.audience import Facts
-from seawall.daemon.folder import Folder
 from seawall.daemon.web import WebServer, bind
 from seawall.events.bus import Bus
 from seawall.health.monitor import Monitor
@@ -29,6 +26,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from seawall.config.schema import Config
+    from seawall.core.chance import Chance
+    from seawall.core.clock import Clock
+    from seawall.daemon.folder import Folder
 
 
 @dataclass(slots=True)

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from seawall.core.clock import Clock
-
 if TYPE_CHECKING:
+    from seawall.core.clock import Clock
     from seawall.daemon.summary import Summary
     from seawall.events.journal import Entry
 

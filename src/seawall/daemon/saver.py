@@ -7,12 +7,12 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from seawall.core.clock import Clock
 from seawall.daemon.logs import logger
 from seawall.errors.text import describe_error
 from seawall.health.offload import Offload
 
 if TYPE_CHECKING:
+    from seawall.core.clock import Clock
     from seawall.daemon.assembly import Assembly
 
 _EVERY = 2.0

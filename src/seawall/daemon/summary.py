@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from seawall.core.snapshot import PipelineSnapshot, Snapshot
 from seawall.measure.histogram import quantile
+
+if TYPE_CHECKING:
+    from seawall.core.snapshot import PipelineSnapshot, Snapshot
 
 
 class _Restarted(Protocol):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from seawall.core.chance import Chance
+if TYPE_CHECKING:
+    from seawall.core.chance import Chance
 
 RestartMode = Literal["always", "on-failure", "never"]
 RunState = Literal["starting", "running", "backing-off", "stopped", "gave-up"]

@@ -87,6 +87,7 @@ class CircuitBreaker(PolicyBase):
         if classify is not None:
             function("CircuitBreaker.classify", classify)
         self._lease_given = lease is not None
+        self._attempt_limit: float | None = None
         self._options = BreakerOptions(
             tuple(trip) if trip is not None else (ConsecutiveFailures(5),),
             float(recovery_timeout),
@@ -148,10 +149,14 @@ class CircuitBreaker(PolicyBase):
             return call.judge(None, call.value)
         if isinstance(error, self._ignore_types):
             return Verdict.IGNORED
-        if not isinstance(error, Exception):
-            # our own deadline cancels from outside: that is the dependency's slowness, not the caller's change of mind
+        if isinstance(error, TimedOutError) or not isinstance(error, Exception):
             at = deadline_on(self.clock)
-            return Verdict.DROPPED if at is not None and self.clock.now() >= at else Verdict.IGNORED
+            if at is not None and self.clock.now() >= at:
+                # our deadline cut it short: the dependency's slowness, unless the call began with hardly any time left
+                fair = self._attempt_limit is None or call.elapsed() >= self._attempt_limit / 2
+                return Verdict.DROPPED if fair else Verdict.IGNORED
+        if not isinstance(error, Exception):
+            return Verdict.IGNORED
         if not isinstance(error, self._record_types) and not isinstance(error, TimedOutError):
             return Verdict.IGNORED
         return call.judge(error, None)
@@ -237,7 +242,11 @@ class CircuitBreaker(PolicyBase):
     # ---------------------------------------------------------- plumbing
 
     def attempt_timeout(self, limit: float) -> None:
-        """Told the pipeline's timeout per attempt: the default lease is twice that."""
+        """Told the pipeline's timeout per attempt: the default lease is twice that.
+
+        A call that the deadline cuts short before it had half of that time is neutral: it never had a fair chance.
+        """
+        self._attempt_limit = limit
         if not self._lease_given:
             with self._lock:
                 self._options = self._options._replace(lease=2 * limit)

@@ -11,20 +11,22 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seawall.core.chance import Chance
-from seawall.core.clock import Clock
-from seawall.events.bus import Bus
 from seawall.events.types import ProcessExited, ProcessStarted
 from seawall.machines.restart import Restart
 from seawall.recovery import spawn
 from seawall.recovery.exits import ExitWatch, exit_words
 from seawall.recovery.keeper import MARK_VARIABLE, Family, living, read_stat, send
-from seawall.recovery.keeping import KeeperHandle
-from seawall.recovery.logs import LogFiles
 from seawall.recovery.options import ProcessOptions, ProcessState
-from seawall.recovery.sockets import Listener
+
+if TYPE_CHECKING:
+    from seawall.core.chance import Chance
+    from seawall.core.clock import Clock
+    from seawall.events.bus import Bus
+    from seawall.recovery.keeping import KeeperHandle
+    from seawall.recovery.logs import LogFiles
+    from seawall.recovery.sockets import Listener
 
 _LEFTOVERS_WITHIN = 1.0  #: seconds that what a crashed process left behind has to end by itself
 _UNKILLABLE_AFTER = 5.0  #: seconds after SIGKILL at which a process stuck in the kernel is no longer waited for

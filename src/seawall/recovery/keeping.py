@@ -8,10 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seawall.recovery import keeper
 from seawall.recovery.exits import ExitWatch
-from seawall.recovery.keeper import Family
+
+if TYPE_CHECKING:
+    from seawall.recovery.keeper import Family
 
 _END_WITHIN = 2.0  #: seconds the keeper may take to end when nothing is left
 

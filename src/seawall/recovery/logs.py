@@ -12,10 +12,10 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from seawall.core.clock import Clock
-
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from seawall.core.clock import Clock
 
 LIMIT_BYTES = 1_000_000
 _LOOK_EVERY = 1.0

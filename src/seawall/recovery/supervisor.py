@@ -6,18 +6,20 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from seawall.core.chance import Chance, system_chance
 from seawall.core.clock import Clock, current_clock
 from seawall.core.errors import ConfigurationError
-from seawall.events.bus import Bus
 from seawall.recovery.child import Child, House
-from seawall.recovery.keeper import Family
 from seawall.recovery.keeping import KeeperHandle
 from seawall.recovery.logs import LogFiles
 from seawall.recovery.options import ProcessOptions, ProcessState
 from seawall.recovery.sockets import Listener, open_listener
+
+if TYPE_CHECKING:
+    from seawall.events.bus import Bus
+    from seawall.recovery.keeper import Family
 
 __all__ = ["OnDaemonDeath", "ProcessOptions", "ProcessState", "Supervisor"]
 

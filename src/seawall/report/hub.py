@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from seawall.core.clock import Clock, current_clock
 from seawall.core.errors import ConfigurationError
-from seawall.core.snapshot import Snapshot
 from seawall.errors.text import safe_text
-from seawall.events.bus import Bus
-from seawall.events.journal import Entry, Journal
 from seawall.events.types import ProgramLinked, ProgramLost
 from seawall.report.door import identity, open_door
 from seawall.report.fleet import Fleet
@@ -25,6 +22,10 @@ from seawall.report.reading import Hello, read_entries, read_snapshot, read_supp
 
 if TYPE_CHECKING:
     import socket
+
+    from seawall.core.snapshot import Snapshot
+    from seawall.events.bus import Bus
+    from seawall.events.journal import Entry, Journal
 
 __all__ = ["Ack", "EntrySubscription", "Hub", "ProgramState"]
 

@@ -12,14 +12,13 @@ import sys
 import threading
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seawall.core import fork  # noqa: F401 - NB: its hooks must be registered before ours, see `_renew_all`
 from seawall.core.chance import Chance, system_chance
 from seawall.core.clock import SYSTEM_CLOCK, Clock
 from seawall.core.snapshot import Snapshot
 from seawall.errors.text import describe_error, safe_text
-from seawall.events.bus import Subscription
 from seawall.report.merge import since
 from seawall.report.outbox import Difference, Outbox
 from seawall.report.protocol import (
@@ -35,6 +34,9 @@ from seawall.report.protocol import (
     text,
 )
 from seawall.report.wire import Wire
+
+if TYPE_CHECKING:
+    from seawall.events.bus import Subscription
 
 __all__ = ["Link", "start"]
 

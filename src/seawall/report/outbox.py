@@ -6,13 +6,15 @@ import json
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seawall.core.snapshot import PipelineSnapshot, PolicySnapshot, Snapshot
 from seawall.events.journal import Entry
 from seawall.events.types import TRANSITIONS
 from seawall.report.protocol import MAX_LINE_BYTES, Message, encode
 from seawall.report.reading import REPORTED
+
+if TYPE_CHECKING:
+    from seawall.core.snapshot import PipelineSnapshot, PolicySnapshot, Snapshot
 
 _MOST_QUEUED = 500  #: of transitions, and as many of all others
 _MOST_PER_SECOND = 50  #: events other than transitions

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seawall.core.clock import Clock
 from seawall.errors.text import safe_text
 from seawall.report.protocol import (
     MAX_SMALL_LINE_BYTES,
@@ -19,6 +18,9 @@ from seawall.report.protocol import (
     encode,
 )
 from seawall.report.reading import Hello, read_hello
+
+if TYPE_CHECKING:
+    from seawall.core.clock import Clock
 
 ANSWER_WITHIN = 2.0  #: seconds for the acknowledgement of a command
 GREET_WITHIN = 5.0  #: seconds from connecting to the hello

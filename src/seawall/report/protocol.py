@@ -30,10 +30,11 @@ import math
 import os
 import socket
 import struct
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from seawall.core.snapshot import Snapshot
-from seawall.events.bus import Bus
+if TYPE_CHECKING:
+    from seawall.core.snapshot import Snapshot
+    from seawall.events.bus import Bus
 
 VERSION = 1
 #: Longest line the daemon takes, bytes. Programs end their lines far below it; more is a broken peer.

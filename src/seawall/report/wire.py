@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import select
 import socket
+from typing import TYPE_CHECKING
 
-from seawall.core.clock import Clock
 from seawall.report.protocol import MAX_SMALL_LINE_BYTES, Message, ProtocolError, decode, is_trusted, peer_of
+
+if TYPE_CHECKING:
+    from seawall.core.clock import Clock
 
 _CHUNK = 64 * 1024
 
