@@ -33,7 +33,7 @@ run: .run ## Starts the quickstart: a service, its dependencies, the dashboard; 
 
 .PHONY: test
 test: .dev ## Runs every test, on two processes; ARGS narrows them.
-	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: check
 check: fmt lint types arch ## Runs every check that CI runs besides the tests.
@@ -51,7 +51,7 @@ fmt-fix: .dev ## Formats the code and applies the linter's safe corrections.
 
 .PHONY: lint
 lint: .dev ## Checks the rules of style, banned clocks and randomness among them (ruff).
-	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff check --quiet --output-format=concise $(CODE)
 	@echo 'lint: fine'
 
 .PHONY: types
@@ -75,6 +75,10 @@ api: .dev ## Accepts the public names as they are: tests/architecture/public_api
 docs: .dev ## Builds the documentation into docs/_build/html; a warning is an error.
 	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html $(ARGS)
 	@echo 'docs: docs/_build/html/index.html'
+
+.PHONY: bench
+bench: .dev ## Measures what protection costs a call, as ratios to the bare call.
+	@$(BIN)/python bench/call_path.py $(ARGS)
 
 .PHONY: lock
 lock: .dev ## Writes requirements/*.txt anew; ARGS=--upgrade takes newer versions.

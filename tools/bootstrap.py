@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OLDEST = (3, 11)
 SETS = ("run", "dev")
+LAST_LINES = 30  # of what a failed program printed
 HEARTBEAT = 5.0  # seconds between signs of life of a long step
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -166,6 +167,11 @@ def venv_python() -> Path:
     return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
+def has_pip() -> bool:
+    """Whether `.venv` can install by itself; one that uv made cannot."""
+    return any(VENV.glob("[Ll]ib/**/site-packages/pip/__main__.py"))
+
+
 def outer_python() -> str:
     """The interpreter to build with, even when this one is the one inside `.venv`."""
     inside = Path(sys.prefix).resolve() == VENV
@@ -220,7 +226,7 @@ def build(name: str, stamp: dict[str, str], uv: str | None) -> None:
     # A changed lock means a new environment: a package that fell out must not linger in it.
     stale = any(stamp.get(each, "") not in ("", digest(lock_file(each))) for each in SETS)
     STAMP.unlink(missing_ok=True)
-    if stale or not stamp:
+    if stale or not stamp or not (uv or has_pip()):
         stamp = {}
         make_venv(uv)
     if name not in stamp:
@@ -295,12 +301,12 @@ def main(arguments: Sequence[str]) -> int:
         with one_at_a_time():
             bootstrap(name)
     except StepError as error:
-        print(error.output.rstrip(), file=sys.stderr)
         said = error.output.lower()
         if any(sign in said for sign in CERTIFICATE_SIGNS):
             fail("the package index's certificate is not trusted", "set PIP_CERT to your bundle of certificates")
         if any(sign in said for sign in NETWORK_SIGNS):
             fail("no package index could be reached", "check the network or proxy, then run again")
+        print(*error.output.rstrip().splitlines()[-LAST_LINES:], sep="\n", file=sys.stderr)
         fail("installing failed, for the reason above", "mend it and run the same command again")
     except OSError as error:
         fail(f"{error.strerror or error}", f"see to {error.filename or VENV} and run again")

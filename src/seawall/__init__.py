@@ -1,1 +1,83 @@
-"""Keep working while the things you depend on fail."""
+"""Keep working while the things you depend on fail.
+
+    import seawall
+
+    @seawall.protect("network")
+    def fetch(sku: str) -> str: ...
+
+See `Pipeline` for the policies in full, and `seawall up` for the daemon that watches them.
+"""
+
+from seawall.core.context import remaining
+from seawall.core.errors import (
+    BulkheadFullError,
+    CircuitOpenError,
+    ConfigurationError,
+    DeadlineExceededError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RejectedError,
+    SeawallError,
+    TimedOutError,
+)
+from seawall.core.outcome import Outcome
+from seawall.core.ports import load as _load
+from seawall.core.verdict import Verdict
+from seawall.machines.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowRate
+from seawall.pipeline.compose import Pipeline
+from seawall.pipeline.manager import Manager
+from seawall.pipeline.protect import protect
+from seawall.pipeline.registry import Registry, default_registry
+from seawall.policies.bulkhead import Bulkhead
+from seawall.policies.circuit_breaker import CircuitBreaker
+from seawall.policies.fallback import Fallback
+from seawall.policies.rate_limiter import RateLimiter
+from seawall.policies.retry import Retry
+from seawall.policies.timeout import Deadline, Timeout
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Bulkhead",
+    "BulkheadFullError",
+    "CircuitBreaker",
+    "CircuitOpenError",
+    "ConfigurationError",
+    "ConsecutiveFailures",
+    "Deadline",
+    "DeadlineExceededError",
+    "FailureCount",
+    "FailureRate",
+    "Fallback",
+    "Manager",
+    "Outcome",
+    "OutcomeUnknownError",
+    "Pipeline",
+    "RateLimitedError",
+    "RateLimiter",
+    "Registry",
+    "RejectedError",
+    "Retry",
+    "SeawallError",
+    "SlowRate",
+    "TimedOutError",
+    "Timeout",
+    "Verdict",
+    "default_registry",
+    "link",
+    "protect",
+    "remaining",
+]
+
+
+def link(socket_path: str | None = None, registry: Registry = default_registry) -> None:
+    """Link this program to a daemon, so that it is watched and can be steered.
+
+    Done by itself in programs the daemon starts (`SEAWALL_SOCKET` is set). One background thread; without a daemon
+    nothing changes.
+
+    Args:
+        socket_path: of the daemon's unix socket; the value of `SEAWALL_SOCKET` if None.
+        registry: what is reported; the default registry.
+    """
+    _load("link")(registry, socket_path)

@@ -105,6 +105,14 @@ def test_a_policy_that_imports_another_is_refused_and_named(tree):
     assert "seawall.policies.first -> seawall.policies.second" in done.stdout
 
 
+def test_a_machine_that_imports_another_is_refused_and_named(tree):
+    tree.add("machines/first.py", "import seawall.machines.second\n")
+    tree.add("machines/second.py", "")
+    done = tree.lint_imports()
+    assert done.returncode == 1
+    assert "seawall.machines.first -> seawall.machines.second" in done.stdout
+
+
 @pytest.mark.parametrize(
     "code, name",
     [

@@ -124,7 +124,8 @@ class Play:
             service.state, service.since, service.reason, service.forced = "closed", None, "", None
         start = time.time() - 5400
         self.supervisor.states = [
-            ProcessState(name, 4100 + n, "running", start) for n, name in enumerate(("payments", "search", "orders", "shoppers"))
+            ProcessState(name, 4100 + n, "running", start)
+            for n, name in enumerate(("payments", "search", "orders", "shoppers"))
         ]
 
     def scene_outage(self):
@@ -137,16 +138,34 @@ class Play:
         self.pin("mail", now + 840)
         self.publish(ProcessStarted, "payments", 4188, 2, ago=88)
         self.publish(ProcessExited, "payments", 4188, "killed by SIGKILL", 44.0, 4.0, ago=44)
-        evidence = {"rule": "failure_rate", "failures": 6, "calls": 10, "window": 30.0, "causes": {"ConnectError": 5, "503": 1}}
+        evidence = {
+            "rule": "failure_rate",
+            "failures": 6,
+            "calls": 10,
+            "window": 30.0,
+            "causes": {"ConnectError": 5, "503": 1},
+        }
         self.publish(CircuitOpened, "payments", "tripped", 30.0, evidence, ago=41)
-        self.publish(CheckChanged, "payments-http", "healthy", "unhealthy", "http://127.0.0.1:43121/health: connection refused", ago=38)
+        self.publish(
+            CheckChanged,
+            "payments-http",
+            "healthy",
+            "unhealthy",
+            "http://127.0.0.1:43121/health: connection refused",
+            ago=38,
+        )
         for _ in range(212):
             self.publish(CallRejected, "payments", "circuit_breaker", "open", 12.4, {})
 
     def pin(self, name, until):
         service = self.services[name]
         service.state, service.reason = "forced-open", "by ops: provider is moving its data centre"
-        service.forced = {"state": "open", "owner": "ops", "reason": "provider is moving its data centre", "expires_at": until}
+        service.forced = {
+            "state": "open",
+            "owner": "ops",
+            "reason": "provider is moving its data centre",
+            "expires_at": until,
+        }
 
     def scene_pinned(self):
         self.scene_well()

@@ -9,10 +9,11 @@ from typing import Any
 _PROVIDERS = {
     "config": "seawall.config.build:pipelines_from_file",
     "link": "seawall.report.link:start",
+    "alone": "seawall.pipeline.compose:alone",
 }
 
 #: What to install when a provider cannot be imported.
-_EXTRAS = {"config": "seawall[daemon]", "link": "seawall"}
+_EXTRAS = {"config": "seawall[daemon]", "link": "seawall", "alone": "seawall"}
 
 
 def load(port: str) -> Any:

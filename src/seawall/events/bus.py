@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from seawall.core.clock import Clock, current_clock
+from seawall.core.fork import renew_after_fork
 from seawall.events.journal import Journal
 from seawall.events.types import RawEvent, inflate
 
@@ -38,23 +40,31 @@ class Bus:
         clock: gives the wall time for the journal.
     """
 
-    __slots__ = ("__weakref__", "_listeners", "clock", "journal", "listener_errors")
+    __slots__ = ("__weakref__", "_listeners", "_lock", "clock", "journal", "listener_errors")
 
     def __init__(self, journal: Journal | None = None, clock: Clock | None = None) -> None:
         self.journal = journal if journal is not None else Journal()
         self.clock = clock or current_clock()
         self.listener_errors = 0
+        self._lock = threading.Lock()
         self._listeners: tuple[Subscription, ...] = ()  # replaced as a whole, so that publishing needs no lock
+        renew_after_fork(self)
 
     def listen(self, listener: Listener, kinds: Iterable[type] | None = None) -> Subscription:
         """Call `listener(event)` for every event of the given `kinds` (all kinds if None), as named tuples."""
         subscription = Subscription(self, listener, None if kinds is None else frozenset(kinds))
-        self._listeners = (*self._listeners, subscription)
+        with self._lock:
+            self._listeners = (*self._listeners, subscription)
         return subscription
 
     def _drop(self, subscription: Subscription) -> None:
         """Forget one subscription."""
-        self._listeners = tuple(one for one in self._listeners if one is not subscription)
+        with self._lock:
+            self._listeners = tuple(one for one in self._listeners if one is not subscription)
+
+    def after_fork(self) -> None:
+        """A new lock in the child."""
+        self._lock = threading.Lock()
 
     def publish(self, raw: RawEvent) -> None:
         """Record a raw event in the journal and hand it to the listeners; never raises."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from seawall.core.fork import renew_after_fork
 from seawall.events.types import EVENTS, RawEvent, inflate
+from seawall.events.words import describe
 
 
 class Entry(NamedTuple):
@@ -15,6 +18,10 @@ class Entry(NamedTuple):
     wall: float
     source: str
     event: Any
+
+    def __str__(self) -> str:
+        """The event in words."""
+        return describe(self.event)
 
     def as_json(self) -> dict[str, Any]:
         """A flat dictionary: "wall", "source", "event" (the class name) and the event's own fields."""
@@ -53,12 +60,18 @@ class Journal:
         seconds: how many seconds of success counts are kept; 3,600 by default.
     """
 
-    __slots__ = ("_ring", "_successes", "appended")
+    __slots__ = ("__weakref__", "_lock", "_ring", "_successes", "appended")
 
     def __init__(self, capacity: int = 4096, seconds: int = 3600) -> None:
         self._ring: deque[tuple[float, str, RawEvent]] = deque(maxlen=capacity)
         self._successes: deque[list[int]] = deque(maxlen=seconds)
         self.appended = 0
+        self._lock = threading.Lock()  # for the counts, which are read and written back
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """A new lock in the child."""
+        self._lock = threading.Lock()
 
     def append(self, wall: float, raw: RawEvent, source: str = "") -> None:
         """Keep one raw event; the oldest gives way when the ring is full."""
@@ -73,14 +86,16 @@ class Journal:
         """Count one successful call in the second of `wall`."""
         second = int(wall)
         counts = self._successes
-        if counts and counts[-1][0] == second:
-            counts[-1][1] += 1
-        else:
-            counts.append([second, 1])
+        with self._lock:
+            if counts and counts[-1][0] == second:
+                counts[-1][1] += 1
+            else:
+                counts.append([second, 1])
 
     def successes(self) -> list[tuple[int, int]]:
         """(second since the epoch, successful calls) for the seconds kept, oldest first."""
-        return [(second, count) for second, count in list(self._successes)]
+        with self._lock:
+            return [(second, count) for second, count in self._successes]
 
     def entries(self, *, since: float = 0.0, name: str | None = None, limit: int | None = None) -> list[Entry]:
         """Entries with `wall > since`, oldest first; those of one `name` if given, the last `limit` of them."""
@@ -89,7 +104,7 @@ class Journal:
             for wall, source, raw in list(self._ring)
             if wall > since and (name is None or raw[3] == name)
         ]
-        return found if limit is None else found[-limit:]
+        return found if limit is None else found[max(0, len(found) - limit) :]
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries())

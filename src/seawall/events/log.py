@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seawall.events.bus import Bus, Subscription
 from seawall.events.types import TRANSITIONS, RetryGaveUp, RetryScheduled
 from seawall.events.words import describe
+
+if TYPE_CHECKING:
+    from seawall.events.bus import Bus, Subscription
 
 
 def log_events(bus: Bus) -> Subscription:

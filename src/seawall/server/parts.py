@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from seawall.core.clock import Clock, current_clock
 from seawall.core.snapshot import Snapshot
 from seawall.events.journal import Journal
 from seawall.health.monitor import Monitor
+
+ForcedState = Literal["open", "closed", "disabled"]
 
 
 class Program(Protocol):
@@ -85,7 +87,9 @@ class HubPort(Protocol):
     def programs(self) -> Sequence[Program]:
         """Every worker that is or was linked."""
 
-    async def force(self, name: str, state: str, *, owner: str, reason: str, expires_in: float | None) -> Sequence[Any]:
+    async def force(
+        self, name: str, state: ForcedState, *, owner: str, reason: str, expires_in: float | None
+    ) -> Sequence[Any]:
         """Pin a circuit in every live worker; one acknowledgement each."""
 
     async def release(self, name: str, *, owner: str, reason: str) -> Sequence[Any]:

@@ -1,0 +1,220 @@
+"""The four shapes for coroutine functions; asyncio is imported with this module, which loads when first needed."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from seawall.core.context import deadline_on
+from seawall.core.errors import RejectedError
+from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
+from seawall.core.verdict import Verdict
+from seawall.drive.call import Call, Loop, LoopRun, Queue, Race
+from seawall.drive.sync import Guarded
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+AsyncStep = Callable[[Call], Awaitable[Any]]
+
+
+async def invoke(call: Call) -> Any:
+    """The innermost step: the function itself; a plain value is taken as it is."""
+    call.begin()
+    try:
+        value = call.fn(*call.args, **call.kwargs)
+        if inspect.isawaitable(value):
+            value = await value
+    except BaseException as error:
+        call.failed(error)
+        call.on_attempt(call, error, call.judge(error, None))
+        raise
+    call.value = value
+    call.on_attempt(call, None, call.judge(None, value))
+    return value
+
+
+class TaskWaiter(Waiter):
+    """A task that stands in a queue, woken from any thread or loop."""
+
+    __slots__ = ("future", "loop")
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[None] = self.loop.create_future()
+
+    def wake(self) -> bool:
+        """Let the task look at its place; False if its loop is closed, so that nobody is there any more."""
+        try:
+            self.loop.call_soon_threadsafe(self._look)
+        except RuntimeError:
+            return False
+        return True
+
+    def _look(self) -> None:
+        """Runs in the task's loop."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+class Queued:
+    """A queue around a block; see the sync one."""
+
+    __slots__ = ("_call", "_permit", "_queue", "_started")
+
+    def __init__(self, queue: Queue, call: Call) -> None:
+        self._queue = queue
+        self._call = call
+
+    async def __aenter__(self) -> None:
+        queue = self._queue
+        granted = queue.enter(Ask(deadline=deadline_on(queue.clock)), TaskWaiter)
+        if isinstance(granted, Parked):
+            granted = await self._wait(granted)
+        if isinstance(granted, Rejection):
+            raise queue.refuse(granted)
+        self._permit = granted
+        self._started = self._call.started
+
+    async def _wait(self, place: Parked) -> Permit | Rejection:
+        """Stand in line until there is a permit or a refusal."""
+        queue = self._queue
+        waiter = cast("TaskWaiter", place.waiter)  # `enter` had it made
+        try:
+            while True:
+                timer = None
+                if place.wake_at is not None:
+                    timer = waiter.loop.call_at(queue.clock.loop_time(waiter.loop, place.wake_at), waiter._look)
+                try:
+                    await waiter.future
+                finally:
+                    if timer is not None:
+                        timer.cancel()
+                waiter.future = waiter.loop.create_future()
+                state = queue.claim(place)
+                if not isinstance(state, Parked):
+                    return state
+        except BaseException:  # cancelled, perhaps after the slot had been given to it
+            queue.abandon(place)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        call = self._call
+        verdict = Verdict.UNSENT if call.started == self._started else call.judge(error, call.value)
+        self._queue.leave(
+            self._permit,
+            verdict,
+            retry_after=call.hint(error, call.value) if verdict is Verdict.THROTTLED else None,
+        )
+
+
+def guard(policy: Any, inner: AsyncStep) -> AsyncStep:
+    """Acquire, await, record."""
+
+    async def guarded(call: Call) -> Any:
+        with Guarded(policy, call):
+            return await inner(call)
+
+    return guarded
+
+
+def queue(policy: Queue, inner: AsyncStep) -> AsyncStep:
+    """Enter, wait, await, leave."""
+
+    async def queued(call: Call) -> Any:
+        async with Queued(policy, call):
+            return await inner(call)
+
+    return queued
+
+
+async def pause(run: LoopRun, policy: Loop, delay: float) -> None:
+    """Sleep between two attempts."""
+    if delay <= 0:
+        return
+    clock = policy.clock
+    until = clock.now() + delay
+    loop_ = asyncio.get_running_loop()
+    try:
+        while clock.now() < until:
+            await asyncio.sleep(max(0.0, clock.loop_time(loop_, until) - loop_.time()))
+    except BaseException:
+        run.abandon()
+        raise
+
+
+def loop(policy: Loop, inner: AsyncStep) -> AsyncStep:
+    """Await, ask what next, and await again or put something in its place."""
+
+    async def looping(call: Call) -> Any:
+        run = policy.start(call)
+        while True:
+            error: Exception | None = None
+            value = None
+            try:
+                value = await inner(call)
+            except Exception as raised:
+                error = raised
+            step = run.after(call, error)
+            if step is None:
+                if error is None:
+                    return value
+                try:
+                    raise call.surfacing(error) if isinstance(error, RejectedError) else error
+                finally:
+                    del error  # a local of a frame in its own traceback would keep both alive
+            if hasattr(step, "delay"):
+                await pause(run, policy, step.delay)
+                continue
+            del error
+            value = step.produce()
+            return await value if inspect.isawaitable(value) else value
+
+    return looping
+
+
+def race(policy: Race, inner: AsyncStep) -> AsyncStep:
+    """Await against time: the task is cancelled inside when the time is up, and an outer cancel stays a cancel."""
+
+    async def racing(call: Call) -> Any:
+        run = policy.start(call, "async")
+        refusal = run.expired()
+        if refusal is not None:
+            raise refusal
+        at = policy.clock.loop_time(asyncio.get_running_loop(), run.until)
+        with run.scope():
+            limit = asyncio.timeout_at(at)
+            try:
+                async with limit:
+                    value = await inner(call)
+            except BaseException as error:
+                instead = run.late() if limit.expired() and isinstance(error, TimeoutError) else run.ended(error)
+                if instead is None or instead is error:
+                    raise
+                if not isinstance(instead, RejectedError):
+                    call.failed(instead)
+                raise instead from error
+            run.ended(None)
+            return value
+
+    return racing
+
+
+_SHAPES: dict[str, Callable[[Any, AsyncStep], AsyncStep]] = {
+    "guard": guard,
+    "queue": queue,
+    "loop": loop,
+    "race": race,
+}
+
+
+def build(policies: Sequence[Any], innermost: AsyncStep = invoke) -> AsyncStep:
+    """One step out of policies, outermost first."""
+    step = innermost
+    for policy in reversed(policies):
+        step = _SHAPES[policy.shape](policy, step)
+    return step

@@ -1,0 +1,247 @@
+"""One logical call on its way through a pipeline, and what drivers ask of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from seawall.core.clock import Clock
+    from seawall.core.errors import RejectedError
+    from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
+    from seawall.core.verdict import Verdict
+
+Shape = Literal["guard", "loop", "queue", "race"]
+
+
+class Call:
+    """The state of one logical call.
+
+    Args:
+        name: the pipeline's.
+        fn, args, kwargs: what to call. Arguments are secrets: they are passed on and never shown.
+        clock: gives the moments below.
+        judge: verdict on a result or an error.
+    """
+
+    __slots__ = (
+        "args", "cause", "clock", "degraded", "entered_at", "fn", "hint", "judge", "kwargs", "label", "last_error",
+        "leased", "lingering", "name", "on_attempt", "source", "started", "started_at", "value",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        clock: Clock,
+        judging: Judging,
+    ) -> None:
+        self.name = name
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs
+        self.clock = clock
+        self.judge = judging.judge
+        self.label = judging.label
+        self.hint = judging.hint
+        self.on_attempt = judging.on_attempt
+        self.entered_at = clock.now()
+        self.started = 0  # attempts that began
+        self.started_at: float | None = None  # when the attempt began that the innermost guard measures
+        self.last_error: BaseException | None = None
+        self.leased: list[tuple[Guard, Permit]] = []
+        self.lingering: Lingering | None = None  # a worker thread that was left behind
+        self.value: Any = None
+        self.degraded = False
+        self.source = "call"
+        self.cause: BaseException | None = None
+
+    def fork(self) -> Call:
+        """A call of its own for work that may go on after this one has moved on."""
+        child = Call.__new__(Call)
+        for slot in Call.__slots__:
+            setattr(child, slot, getattr(self, slot))
+        child.leased = list(self.leased)
+        return child
+
+    def absorb(self, child: Call) -> None:
+        """Take over how far a forked call has come."""
+        self.started = child.started
+        self.started_at = child.started_at
+        self.last_error = child.last_error
+        self.value = child.value
+
+    def begin(self) -> None:
+        """An attempt begins: the innermost guard has admitted it, and nothing of ours stands before the function."""
+        self.started += 1
+        now = self.clock.now()
+        if self.started_at is None:
+            self.started_at = now
+        for guard, permit in self.leased:
+            guard.begin(permit)
+
+    def failed(self, error: BaseException) -> None:
+        """An attempt has raised."""
+        self.last_error = error
+
+    def elapsed(self) -> float:
+        """Seconds since the attempt began; 0 if it did not."""
+        return 0.0 if self.started_at is None else max(0.0, self.clock.now() - self.started_at)
+
+    def surfacing(self, rejection: RejectedError) -> BaseException:
+        """What leaves the pipeline in place of a refusal.
+
+        A refusal may leave only if no attempt of this logical call began: then nothing happened, and doing it again is
+        safe. Otherwise the last real error leaves, with the refusal in its notes.
+        """
+        last = self.last_error
+        if self.started == 0 or last is None or last is rejection:
+            return rejection
+        note(last, f"seawall: a further attempt was refused: {rejection}")
+        return last
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to an error, unless it has collected many: some programs raise one object again and again."""
+    if len(getattr(error, "__notes__", ())) < 8:
+        error.add_note(text)
+
+
+class Judging(Protocol):
+    """What a pipeline knows about the meaning of results and errors."""
+
+    def judge(self, error: BaseException | None, value: Any) -> Verdict:
+        """The verdict on a finished attempt."""
+
+    def label(self, error: BaseException | None, value: Any) -> str:
+        """A short name for what failed that cannot hold a secret."""
+
+    def hint(self, error: BaseException | None, value: Any) -> float | None:
+        """Seconds the dependency asks to wait, or None."""
+
+    def on_attempt(self, call: Call, error: BaseException | None, verdict: Verdict) -> None:
+        """Told once of every attempt that began and ended."""
+
+
+class Policy(Protocol):
+    """What all policies have in common for the drivers."""
+
+    shape: Shape
+    name: str
+    clock: Clock
+
+    def refuse(self, rejection: Rejection) -> RejectedError:
+        """The error for a refusal."""
+
+
+class Guard(Policy, Protocol):
+    """Says yes or no at once: breaker, rate limit."""
+
+    def acquire(self, ask: Ask) -> Permit | Rejection:
+        """Leave for one call."""
+
+    def begin(self, permit: Permit) -> None:
+        """The call starts now."""
+
+    def record(
+        self, permit: Permit, verdict: Verdict, duration: float, *, cause: str = "", retry_after: float | None = None
+    ) -> None:
+        """End the permit."""
+
+    def verdict(self, call: Call, error: BaseException | None) -> Verdict:
+        """This guard's own view of how the call ended."""
+
+
+class Queue(Policy, Protocol):
+    """Says yes, no, or wait: bulkhead, waiting rate limit."""
+
+    def enter(self, ask: Ask, make_waiter: Callable[[], Waiter]) -> Permit | Parked | Rejection:
+        """A permit, a place in the queue with a waiter in it, or a refusal."""
+
+    def claim(self, place: Parked) -> Permit | Parked | Rejection:
+        """What has become of a place."""
+
+    def abandon(self, place: Parked) -> None:
+        """The one who waited goes away."""
+
+    def leave(self, permit: Permit, verdict: Verdict, *, retry_after: float | None = None) -> None:
+        """The call has ended."""
+
+
+class Again(Protocol):
+    """A loop's answer: wait and try again."""
+
+    @property
+    def delay(self) -> float:
+        """Seconds."""
+
+
+class Instead(Protocol):
+    """A loop's answer: take the value of this function in place of the failed call's."""
+
+    def produce(self) -> Any:
+        """The value, or an awaitable of it."""
+
+
+class LoopRun(Protocol):
+    """A loop policy's state for one logical call."""
+
+    def after(self, call: Call, error: Exception | None) -> Again | Instead | None:
+        """What to do after an attempt; None lets its result or error through."""
+
+    def abandon(self) -> None:
+        """The wait was cut short."""
+
+
+class Loop(Policy, Protocol):
+    """Decides after each attempt: retry, fallback."""
+
+    def start(self, call: Call) -> LoopRun:
+        """Begin one logical call."""
+
+
+class RaceRun(Protocol):
+    """A race policy's state for one call."""
+
+    until: float
+    threaded: bool
+
+    def ended(self, error: BaseException | None) -> BaseException | None:
+        """The call is back; the error to raise in place of `error`, or None to leave things as they are."""
+
+    def late(self) -> BaseException:
+        """The error for a call that was cut short."""
+
+    def scope(self) -> AbstractContextManager[object]:
+        """Sets the ambient deadline for what runs inside."""
+
+    def expired(self) -> RejectedError | None:
+        """The refusal if there is no time left to begin at all."""
+
+
+class Race(Policy, Protocol):
+    """Runs a call against time: timeout, deadline."""
+
+    def start(self, call: Call, colour: Literal["sync", "async"]) -> RaceRun:
+        """Begin one race."""
+
+    def workers(self) -> Workers:
+        """The bounded threads for calls that are to be left behind."""
+
+
+class Workers(Protocol):
+    """Bounded worker threads for calls that can be left behind."""
+
+    def run(self, call: Call, step: Callable[[Call], Any], race: RaceRun) -> Any:
+        """The value of `step`, what it raised, or the race's own error once the time is up."""
+
+
+class Lingering(Protocol):
+    """A worker thread that was left behind."""
+
+    def when_ended(self, action: Callable[[], object]) -> bool:
+        """Run `action` once the thread has ended; False if it already has."""

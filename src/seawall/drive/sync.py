@@ -1,0 +1,242 @@
+"""The four shapes for plain functions.
+
+Each driver takes a policy and the step inside it, and gives a step. Steps call each other; the innermost is `invoke`.
+Guards and queues are context managers, so the block forms of a pipeline use the very same code.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, cast
+
+from seawall.core.context import deadline_on
+from seawall.core.errors import ConfigurationError, RejectedError
+from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
+from seawall.core.verdict import Verdict
+from seawall.drive.call import Call, Guard, Loop, LoopRun, Queue, Race
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+Step = Callable[[Call], Any]
+
+
+def invoke(call: Call) -> Any:
+    """The innermost step: the function itself."""
+    call.begin()
+    try:
+        value = call.fn(*call.args, **call.kwargs)
+    except BaseException as error:
+        call.failed(error)
+        call.on_attempt(call, error, call.judge(error, None))
+        raise
+    if type(value) is CoroutineType:
+        value.close()
+        raise TypeError(f"{call.name}: the plain function returned a coroutine; use `await pipeline.acall(…)`")
+    call.value = value
+    call.on_attempt(call, None, call.judge(None, value))
+    return value
+
+
+class Guarded:
+    """A guard around a block: acquired on entry, recorded on exit, whatever the exit."""
+
+    __slots__ = ("_call", "_guard", "_outer_start", "_permit", "_started")
+
+    def __init__(self, guard: Guard, call: Call) -> None:
+        self._guard = guard
+        self._call = call
+
+    def __enter__(self) -> None:
+        call = self._call
+        granted = self._guard.acquire(Ask(deadline=deadline_on(self._guard.clock), held=True))
+        if isinstance(granted, Rejection):
+            raise self._guard.refuse(granted)
+        self._permit = granted
+        self._started = call.started
+        self._outer_start = call.started_at
+        call.started_at = None
+        if granted.kind == "trial":
+            call.leased.append((self._guard, granted))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        call = self._call
+        duration = call.elapsed()
+        sent = call.started > self._started
+        verdict = self._guard.verdict(call, error) if sent else Verdict.UNSENT
+        if self._outer_start is not None:
+            call.started_at = self._outer_start
+        if self._permit.kind == "trial":
+            call.leased.remove((self._guard, self._permit))
+        if error is not None and not isinstance(error, Exception):
+            cause = "deadline" if verdict.failed else ""  # a cancellation counts only when our deadline made it
+        else:
+            cause = "" if verdict is Verdict.SUCCESS else call.label(error, call.value)
+        self._guard.record(
+            self._permit,
+            verdict,
+            duration,
+            cause=cause,
+            retry_after=call.hint(error, call.value) if verdict is Verdict.THROTTLED else None,
+        )
+
+
+class ThreadWaiter(Waiter):
+    """A thread that stands in a queue."""
+
+    __slots__ = ("event",)
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def wake(self) -> bool:
+        """Let the thread look at its place."""
+        self.event.set()
+        return True
+
+
+class Queued:
+    """A queue around a block: entered, waited for if need be, left on exit, whatever the exit."""
+
+    __slots__ = ("_call", "_permit", "_queue", "_started")
+
+    def __init__(self, queue: Queue, call: Call) -> None:
+        self._queue = queue
+        self._call = call
+
+    def __enter__(self) -> None:
+        queue = self._queue
+        granted = queue.enter(Ask(deadline=deadline_on(queue.clock)), ThreadWaiter)
+        if isinstance(granted, Parked):
+            granted = self._wait(granted)
+        if isinstance(granted, Rejection):
+            raise queue.refuse(granted)
+        self._permit = granted
+        self._started = self._call.started
+
+    def _wait(self, place: Parked) -> Permit | Rejection:
+        """Stand in line until there is a permit or a refusal."""
+        queue = self._queue
+        waiter = cast("ThreadWaiter", place.waiter)  # `enter` had it made
+        try:
+            while True:
+                queue.clock.wait(waiter.event, place.wake_at)
+                waiter.event.clear()
+                state = queue.claim(place)
+                if not isinstance(state, Parked):
+                    return state
+        except BaseException:  # an interrupt from a signal handler
+            queue.abandon(place)
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        call = self._call
+        verdict = Verdict.UNSENT if call.started == self._started else call.judge(error, call.value)
+        hint = call.hint(error, call.value) if verdict is Verdict.THROTTLED else None
+        lingering = call.lingering
+        if lingering is None or not lingering.when_ended(lambda: self._queue.leave(self._permit, verdict)):
+            self._queue.leave(self._permit, verdict, retry_after=hint)
+
+
+def guard(policy: Guard, inner: Step) -> Step:
+    """Acquire, call, record."""
+
+    def guarded(call: Call) -> Any:
+        with Guarded(policy, call):
+            return inner(call)
+
+    return guarded
+
+
+def queue(policy: Queue, inner: Step) -> Step:
+    """Enter, wait, call, leave."""
+
+    def queued(call: Call) -> Any:
+        with Queued(policy, call):
+            return inner(call)
+
+    return queued
+
+
+def pause(run: LoopRun, policy: Loop, delay: float) -> None:
+    """Sleep between two attempts."""
+    if delay <= 0:
+        return
+    clock = policy.clock
+    until = clock.now() + delay
+    try:
+        while clock.now() < until:
+            clock.wait(threading.Event(), until)
+    except BaseException:
+        run.abandon()
+        raise
+
+
+def loop(policy: Loop, inner: Step) -> Step:
+    """Call, ask what next, and call again or put something in its place."""
+
+    def looping(call: Call) -> Any:
+        run = policy.start(call)
+        while True:
+            error: Exception | None = None
+            value = None
+            try:
+                value = inner(call)
+            except Exception as raised:
+                error = raised
+            step = run.after(call, error)
+            if step is None:
+                if error is None:
+                    return value
+                try:
+                    raise call.surfacing(error) if isinstance(error, RejectedError) else error
+                finally:
+                    del error  # a local of a frame in its own traceback would keep both alive
+            if hasattr(step, "delay"):
+                pause(run, policy, step.delay)
+                continue
+            del error
+            value = step.produce()
+            if type(value) is CoroutineType:
+                value.close()
+                raise ConfigurationError(f'"{call.name}": a plain function cannot have an async fallback')
+            return value
+
+    return looping
+
+
+def race(policy: Race, inner: Step) -> Step:
+    """Call against time: in this thread, where waits shrink to what remains, or in a worker that can be left behind."""
+
+    def racing(call: Call) -> Any:
+        run = policy.start(call, "sync")
+        refusal = run.expired()
+        if refusal is not None:
+            raise refusal
+        with run.scope():
+            try:
+                value = policy.workers().run(call, inner, run) if run.threaded else inner(call)
+            except BaseException as error:
+                instead = run.ended(error)
+                if instead is None or instead is error:
+                    raise
+                if not isinstance(instead, RejectedError):
+                    call.failed(instead)
+                raise instead from error
+            run.ended(None)
+            return value
+
+    return racing
+
+
+_SHAPES: dict[str, Callable[[Any, Step], Step]] = {"guard": guard, "queue": queue, "loop": loop, "race": race}
+
+
+def build(policies: Sequence[Any], innermost: Step = invoke) -> Step:
+    """One step out of policies, outermost first."""
+    step = innermost
+    for policy in reversed(policies):
+        step = _SHAPES[policy.shape](policy, step)
+    return step

@@ -1,0 +1,202 @@
+"""When a circuit trips: rules as data, and the counts each of them keeps."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from seawall.core.errors import ConfigurationError
+from seawall.core.validate import duration, number, whole
+from seawall.measure.windows import CountWindow, TimeWindow
+
+
+class Tracker(Protocol):
+    """Counts the outcomes of one era and says when the rule is met."""
+
+    def add(self, failed: bool, duration: float, now: float) -> dict[str, Any] | None:
+        """Take in one outcome; the evidence if the rule is met now, else None."""
+
+
+class TripRule(Protocol):
+    """A condition under which a circuit opens."""
+
+    def tracker(self) -> Tracker:
+        """Fresh counts for a new era."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsecutiveFailures:
+    """Trips when `threshold` calls in a row have failed; independent of traffic.
+
+    Args:
+        threshold: from 1; 5 by default.
+    """
+
+    threshold: int = 5
+
+    def __post_init__(self) -> None:
+        whole("ConsecutiveFailures.threshold", self.threshold, 1)
+
+    def tracker(self) -> Tracker:
+        """Fresh counts."""
+        return _Consecutive(self.threshold)
+
+
+class _Consecutive:
+    """The run of failures so far."""
+
+    __slots__ = ("run", "threshold")
+
+    def __init__(self, threshold: int) -> None:
+        self.threshold = threshold
+        self.run = 0
+
+    def add(self, failed: bool, duration: float, now: float) -> dict[str, Any] | None:
+        """See `Tracker.add`."""
+        del duration, now
+        self.run = self.run + 1 if failed else 0
+        if self.run < self.threshold:
+            return None
+        return {"rule": "consecutive_failures", "failures": self.run}
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCount:
+    """Trips when `threshold` calls have failed within `window` seconds, successes between them notwithstanding.
+
+    A failure counts while it is younger than `window`: one that is exactly `window` old has left.
+
+    Args:
+        threshold: from 1.
+        window: seconds, > 0; 60 by default.
+    """
+
+    threshold: int
+    window: float = 60.0
+
+    def __post_init__(self) -> None:
+        whole("FailureCount.threshold", self.threshold, 1)
+        duration("FailureCount.window", self.window)
+
+    def tracker(self) -> Tracker:
+        """Fresh counts."""
+        return _Count(self.threshold, self.window)
+
+
+class _Count:
+    """The moments of the last `threshold` failures: exact, and never more than that many."""
+
+    __slots__ = ("failures", "threshold", "window")
+
+    def __init__(self, threshold: int, window: float) -> None:
+        self.threshold = threshold
+        self.window = window
+        self.failures: deque[float] = deque(maxlen=threshold)
+
+    def add(self, failed: bool, duration: float, now: float) -> dict[str, Any] | None:
+        """See `Tracker.add`."""
+        del duration
+        if not failed:
+            return None
+        self.failures.append(now)
+        if len(self.failures) < self.threshold or now - self.failures[0] >= self.window:
+            return None
+        return {"rule": "failure_count", "failures": self.threshold, "window": self.window}
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRate:
+    """Trips when the share of failed calls reaches `rate`, once `min_calls` are in the window.
+
+    Args:
+        rate: 0 < rate <= 1; reached means `>=`.
+        window: seconds of a time window in ten buckets; 30 by default. Not used when `calls` is given.
+        calls: size of a window of the last calls, instead of time.
+        min_calls: judge only from this many calls on; 10 by default, as Python services often see little traffic; at
+            most `calls`.
+    """
+
+    rate: float = 0.5
+    window: float = 30.0
+    calls: int | None = None
+    min_calls: int = 10
+
+    def __post_init__(self) -> None:
+        _check_rate(self)
+
+    def tracker(self) -> Tracker:
+        """Fresh counts."""
+        return _Rate(self.rate, self.window, self.calls, self.min_calls, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SlowRate:
+    """Trips when the share of calls that took longer than `slower_than` reaches `rate`, failed ones included.
+
+    Args:
+        rate: 0 < rate <= 1; reached means `>=`.
+        slower_than: seconds; exactly that long is not slow.
+        window, calls, min_calls: as for `FailureRate`.
+    """
+
+    rate: float = 0.5
+    slower_than: float = 1.0
+    window: float = 30.0
+    calls: int | None = None
+    min_calls: int = 10
+
+    def __post_init__(self) -> None:
+        _check_rate(self)
+        duration("SlowRate.slower_than", self.slower_than)
+
+    def tracker(self) -> Tracker:
+        """Fresh counts."""
+        return _Rate(self.rate, self.window, self.calls, self.min_calls, self.slower_than)
+
+
+def _check_rate(rule: FailureRate | SlowRate) -> None:
+    """Validate what both rate rules share."""
+    where = type(rule).__name__
+    number(f"{where}.rate", rule.rate, above=True, most=1.0)
+    duration(f"{where}.window", rule.window)
+    whole(f"{where}.min_calls", rule.min_calls, 1)
+    if rule.calls is not None:
+        whole(f"{where}.calls", rule.calls, 1)
+        if rule.min_calls > rule.calls:
+            raise ConfigurationError(
+                f"{where}.min_calls = {rule.min_calls}: a window of calls = {rule.calls} never holds as many; "
+                f"use min_calls <= {rule.calls}"
+            )
+
+
+class _Rate:
+    """A window of outcomes judged by the share of failed or slow ones."""
+
+    __slots__ = ("limit", "min_calls", "seconds", "slower_than", "window")
+
+    def __init__(
+        self, limit: float, seconds: float, calls: int | None, min_calls: int, slower_than: float | None
+    ) -> None:
+        self.limit = limit
+        self.min_calls = min_calls
+        self.slower_than = slower_than
+        self.seconds = None if calls else seconds
+        self.window: CountWindow | TimeWindow = CountWindow(calls) if calls else TimeWindow(seconds)
+
+    def add(self, failed: bool, duration: float, now: float) -> dict[str, Any] | None:
+        """See `Tracker.add`."""
+        slow = self.slower_than is not None and duration > self.slower_than
+        self.window.add(failed, slow, duration, now)
+        counts = self.window.counts(now)
+        hits = counts.failures if self.slower_than is None else counts.slow
+        # divided and not multiplied: 7 of 100 is 0.07 in floats too, but 0.07 * 100 is more than 7
+        if counts.calls < self.min_calls or hits / counts.calls < self.limit:
+            return None
+        return {
+            "rule": "failure_rate" if self.slower_than is None else "slow_rate",
+            "calls": counts.calls,
+            "failures": counts.failures,
+            "slow": counts.slow,
+            "window": self.seconds,
+        }

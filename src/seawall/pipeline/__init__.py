@@ -1,0 +1,1 @@
+"""Policies put together, named, registered and explained."""

@@ -1,0 +1,288 @@
+"""`Pipeline`: policies in order around a call, the same object for sync and async."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from seawall.core.clock import Clock, current_clock
+from seawall.core.errors import ConfigurationError, RejectedError
+from seawall.core.fork import renew_after_fork
+from seawall.core.outcome import Outcome
+from seawall.core.snapshot import PipelineSnapshot
+from seawall.core.validate import text
+from seawall.drive import sync
+from seawall.drive.call import Call
+from seawall.pipeline.blocks import Attempts, PermitBlock
+from seawall.pipeline.explain import explain
+from seawall.pipeline.judge import Classify, Judge
+from seawall.pipeline.kinds import is_async, label_of
+from seawall.pipeline.order import check_order
+from seawall.pipeline.registry import Registry, default_registry
+from seawall.policies.circuit_breaker import CircuitBreaker
+from seawall.policies.timeout import Deadline, Timeout
+
+if TYPE_CHECKING:
+    from seawall.policies.base import PolicyBase
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Pipeline:
+    """A named set of policies around calls to one dependency.
+
+    Policies are given outermost first: fallback, deadline, retry, circuit breaker, rate limiter, bulkhead, timeout. A
+    refusal (`RejectedError`) leaves the pipeline only if no attempt of that call began; otherwise the last real
+    exception does. The same object protects plain functions and coroutines, from threads and tasks at once.
+
+    Args:
+        name: of the dependency; the label in logs, metrics and on the dashboard. Unique in its registry.
+        policies: outermost first. One policy object may stand in several pipelines, which then share its state.
+        classify: takes (error or None, value) and gives a `Verdict`, or None for the default rules.
+        registry: where it is registered; the default registry if not given.
+
+    Raises:
+        ConfigurationError: if the name is taken or the order plainly wrong.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *policies: PolicyBase,
+        classify: Classify | None = None,
+        registry: Registry | None = default_registry,
+    ) -> None:
+        text("Pipeline.name", name)
+        check_order(name, policies)
+        self.name = name
+        self.policies = policies
+        self.clock = current_clock()
+        self._sync: sync.Step | None = None
+        self._async: Callable[[Call], Awaitable[Any]] | None = None
+        bus = (default_registry if registry is None else registry).bus
+        self._judge = Judge(name, bus, self.clock, classify)
+        before = [(policy, policy.name, policy.pipelines, policy.bus) for policy in policies]
+        self._bind(bus)
+        if registry is not None:
+            try:
+                registry.add(self)
+            except ConfigurationError:
+                for policy, was, pipelines, old_bus in before:
+                    policy.rebind(was, pipelines, old_bus)
+                raise
+        renew_after_fork(self._judge)
+
+    def _bind(self, bus: Any) -> None:
+        """Give policies without a name this one's, and the breaker the timeout its lease follows from."""
+        seen: dict[str, int] = {}
+        for policy in self.policies:
+            number = seen[policy.kind] = seen.get(policy.kind, 0) + 1
+            policy.bind(self.name if number == 1 else f"{self.name}-{number}", bus)
+            if self.name not in policy.pipelines:
+                policy.pipelines = (*policy.pipelines, self.name)
+        limits = [policy.limit for policy in self.policies if type(policy) is Timeout]
+        for policy in self.policies:
+            if isinstance(policy, CircuitBreaker) and limits:
+                policy.attempt_timeout(limits[-1])
+
+    # ----------------------------------------------------------- calling
+
+    def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a plain function under protection.
+
+        Raises:
+            RejectedError: it was refused and never executed.
+            TimedOutError: it was cut short and may have been executed.
+            Exception: what the function itself raised, with a note on what was tried.
+        """
+        self._check_plain(fn)
+        value: R = self._run(Call(self.name, fn, args, kwargs, self.clock, self._judge))
+        return value
+
+    async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Await a coroutine function under protection; raises as `call` does."""
+        is_async(self.name, fn)
+        value: R = await self._arun(Call(self.name, fn, args, kwargs, self.clock, self._judge))
+        return value
+
+    def call_outcome(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
+        """Call a plain function and get an `Outcome` instead of an exception; interrupts are still raised."""
+        self._check_plain(fn)
+        call = Call(self.name, fn, args, kwargs, self.clock, self._judge)
+        try:
+            return _outcome(call, self._run(call), None)
+        except Exception as error:
+            return _outcome(call, None, error)
+
+    async def acall_outcome(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
+        """Await a coroutine function and get an `Outcome`; cancellation is still raised."""
+        is_async(self.name, fn)
+        call = Call(self.name, fn, args, kwargs, self.clock, self._judge)
+        try:
+            return _outcome(call, await self._arun(call), None)
+        except Exception as error:
+            return _outcome(call, None, error)
+
+    def _check_plain(self, fn: Any) -> None:
+        """Refuse what a plain call cannot protect."""
+        if is_async(self.name, fn):
+            raise TypeError(f"{self.name}: {label_of(fn)} is a coroutine function: use `await pipeline.acall(…)`")
+
+    def _run(self, call: Call) -> Any:
+        """Drive a call, and count it."""
+        step = self._sync
+        if step is None:
+            for policy in self.policies:
+                if isinstance(policy, Timeout) and not isinstance(policy, Deadline):
+                    policy.check_sync()
+            step = self._sync = sync.build(self.policies)
+        try:
+            value = step(call)
+        except RejectedError as refusal:
+            instead = call.surfacing(refusal)
+            self._judge.finished(call, instead)
+            if instead is refusal:
+                raise
+        except BaseException as error:
+            self._judge.finished(call, error)
+            raise
+        else:
+            self._judge.finished(call, None)
+            return value
+        try:
+            raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
+        finally:
+            del instead
+
+    async def _arun(self, call: Call) -> Any:
+        """Drive a call, and count it."""
+        step = self._async
+        if step is None:
+            from seawall.drive import aio  # late: it imports asyncio
+
+            step = self._async = aio.build(self.policies)
+        try:
+            value = await step(call)
+        except RejectedError as refusal:
+            instead = call.surfacing(refusal)
+            self._judge.finished(call, instead)
+            if instead is refusal:
+                raise
+        except BaseException as error:
+            self._judge.finished(call, error)
+            raise
+        else:
+            self._judge.finished(call, None)
+            return value
+        try:
+            raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
+        finally:
+            del instead
+
+    # --------------------------------------------------------- decorating
+
+    def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
+        """Protect a `def` or `async def`; the result has the same signature and type.
+
+        Raises:
+            TypeError: for generators, whose items would not be protected.
+            ConfigurationError: for a plain function under a `Timeout` without mode.
+        """
+        if is_async(self.name, fn):
+
+            @functools.wraps(fn)
+            async def protected_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                return await self._arun(Call(self.name, fn, args, kwargs, self.clock, self._judge))
+
+            wrapped: Any = protected_async
+        else:
+            for policy in self.policies:
+                if isinstance(policy, Timeout) and not isinstance(policy, Deadline):
+                    policy.check_sync()
+
+            @functools.wraps(fn)
+            def protected(*args: P.args, **kwargs: P.kwargs) -> Any:
+                return self._run(Call(self.name, fn, args, kwargs, self.clock, self._judge))
+
+            wrapped = protected
+        wrapped.pipeline = self
+        result: Callable[P, R] = wrapped
+        return result
+
+    # -------------------------------------------------------------- blocks
+
+    def permit(self) -> PermitBlock:
+        """`with pipeline.permit(): …` or `async with …`: the block runs under the guards and the bulkhead.
+
+        Raises:
+            ConfigurationError: if the pipeline has a policy that cannot act on a block.
+        """
+        return PermitBlock(self.name, self.policies, self._judge, self.clock)
+
+    def attempts(self) -> Attempts:
+        """`for attempt in pipeline.attempts(): with attempt: …`, or with `async for` and `async with`.
+
+        The block runs again as the retry of the pipeline decides; its last error leaves the loop.
+
+        Raises:
+            ConfigurationError: if the pipeline has no retry, or a policy that cannot act on a block.
+        """
+        return Attempts(self.name, self.policies, self._judge, self.clock)
+
+    # -------------------------------------------------------------- people
+
+    def explain(self) -> str:
+        """The policies in order, with the longest time and the most calls one call of this pipeline can cause."""
+        return explain(self.name, self.policies)
+
+    def snapshot(self) -> PipelineSnapshot:
+        """Counts and durations of logical calls, as plain data."""
+        counters, durations = self._judge.counts()
+        return PipelineSnapshot(
+            name=self.name,
+            policies=tuple((policy.kind, policy.name) for policy in self.policies),
+            counters=counters,
+            histograms={"duration": durations},
+        )
+
+    @contextmanager
+    def rebound(self, clock: Clock, *, policies: bool = True) -> Iterator[None]:
+        """Run on another clock, counting afresh, inside the block; with its policies, unless they are moved already."""
+        with ExitStack() as stack:
+            for policy in self.policies if policies else ():
+                stack.enter_context(policy.rebound(clock))
+            stack.enter_context(self._judge.rebound(clock))
+            before, self.clock = self.clock, clock
+            try:
+                yield
+            finally:
+                self.clock = before
+
+    def __repr__(self) -> str:
+        return f"<Pipeline {self.name!r} {' > '.join(type(policy).__name__ for policy in self.policies)}>"
+
+
+def alone(policy: PolicyBase, fn: Callable[P, R]) -> Callable[P, R]:
+    """Protect `fn` with one policy that stands in no named pipeline."""
+    named = policy.pipelines
+    pipeline = Pipeline(policy.name or label_of(fn), policy, registry=None)
+    policy.pipelines = named
+    policy._alone.add(pipeline)
+    default_registry.add_policy(policy)
+    return pipeline(fn)
+
+
+def _outcome(call: Call, value: Any, error: Exception | None) -> Outcome[Any]:
+    """The outcome of a finished call."""
+    return Outcome(
+        value,
+        error,
+        degraded=call.degraded and error is None,
+        source=call.source,
+        attempts=call.started,
+        duration=max(0.0, call.clock.now() - call.entered_at),
+        cause=call.cause,
+    )

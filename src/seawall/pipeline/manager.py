@@ -1,0 +1,67 @@
+"""`Manager`: pipelines by name, for programs that keep their protections in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from seawall.core.ports import load
+from seawall.pipeline.compose import Pipeline
+from seawall.pipeline.kinds import is_async
+from seawall.pipeline.registry import Registry
+
+if TYPE_CHECKING:
+    from seawall.core.snapshot import Snapshot
+    from seawall.policies.base import PolicyBase
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Manager:
+    """Pipelines by name, and calls through them.
+
+    Args:
+        registry: where they are kept; a new one with its own events if not given.
+    """
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self.registry = registry if registry is not None else Registry()
+
+    @classmethod
+    def from_config(cls, path: str, registry: Registry | None = None) -> Manager:
+        """A manager with the pipelines of the section `[pipelines]` of a `seawall.toml`.
+
+        Raises:
+            ConfigurationError: listing every mistake in the file with its line and remedy.
+        """
+        manager = cls(registry)
+        for name, policies in load("config")(path).items():
+            manager.add(name, *policies)
+        return manager
+
+    def add(self, name: str, *policies: PolicyBase) -> Pipeline:
+        """Make and register a pipeline; see `Pipeline`."""
+        return Pipeline(name, *policies, registry=self.registry)
+
+    def pipeline(self, name: str) -> Pipeline:
+        """The pipeline of that name.
+
+        Raises:
+            ConfigurationError: listing the known names.
+        """
+        return self.registry.pipeline(name)
+
+    def execute(self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `fn` with all the protections registered under `name`; a coroutine function gives an awaitable."""
+        pipeline = self.registry.pipeline(name)
+        if is_async(name, fn):
+            coroutine_function: Any = fn
+            awaitable: Any = pipeline.acall(coroutine_function, *args, **kwargs)
+            result: R = awaitable
+            return result
+        return pipeline.call(fn, *args, **kwargs)
+
+    def snapshot(self) -> Snapshot:
+        """Everything at this moment, as plain data."""
+        return self.registry.snapshot()

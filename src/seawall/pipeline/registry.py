@@ -1,0 +1,173 @@
+"""All pipelines and policies of one program, by name."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from seawall.core.errors import ConfigurationError
+from seawall.core.fork import renew_after_fork
+from seawall.core.ports import load
+from seawall.core.snapshot import Snapshot
+from seawall.events.bus import Bus, default_bus
+from seawall.events.log import log_events
+from seawall.policies.circuit_breaker import CircuitBreaker
+
+if TYPE_CHECKING:
+    from seawall.core.clock import Clock
+    from seawall.machines.breaker import ForcedState
+    from seawall.pipeline.compose import Pipeline
+    from seawall.policies.base import PolicyBase
+
+
+class Registry:
+    """Pipelines and policies by name; one bus for all their events.
+
+    Args:
+        bus: a new one if not given. Transitions are logged to the logger "seawall".
+    """
+
+    def __init__(self, bus: Bus | None = None) -> None:
+        self.bus = bus if bus is not None else Bus()
+        self._log = log_events(self.bus)
+        self._lock = threading.Lock()
+        # Guarded by _lock
+        self._pipelines: dict[str, Pipeline] = {}
+        self._policies: dict[tuple[str, str], PolicyBase] = {}
+        self._linked = False
+        renew_after_fork(self)
+
+    def add(self, pipeline: Pipeline) -> None:
+        """Register a pipeline and its policies.
+
+        Raises:
+            ConfigurationError: if another pipeline, or another policy of that kind, has the name.
+        """
+        with self._lock:
+            if self._pipelines.get(pipeline.name, pipeline) is not pipeline:
+                raise ConfigurationError(
+                    f'Pipeline "{pipeline.name}" exists already. Use that object in both places, or another name; '
+                    "a pipeline made for every call would never see two failures in a row"
+                )
+            added: list[tuple[str, str]] = []
+            for policy in pipeline.policies:
+                key = (policy.kind, policy.name)
+                if self._policies.get(key, policy) is not policy:
+                    for undone in added:
+                        del self._policies[undone]
+                    raise ConfigurationError(
+                        f'Pipeline "{pipeline.name}": another {type(policy).__name__} has the name "{policy.name}". '
+                        "Share that object, or give this one a name of its own"
+                    )
+                if key not in self._policies:
+                    self._policies[key] = policy
+                    added.append(key)
+            self._pipelines[pipeline.name] = pipeline
+        self._link()
+
+    def add_policy(self, policy: PolicyBase) -> None:
+        """Register a policy that stands in no named pipeline; its name gets a number if it is taken."""
+        with self._lock:
+            name, number = policy.name, 1
+            while self._policies.get((policy.kind, policy.name), policy) is not policy:
+                number += 1
+                policy.name = f"{name}-{number}"
+            self._policies[(policy.kind, policy.name)] = policy
+        self._link()
+
+    def _link(self) -> None:
+        """Start the link to the daemon if the environment asks for it; once."""
+        if not self._linked and os.environ.get("SEAWALL_SOCKET"):
+            self._linked = True
+            load("link")(self)
+
+    def pipeline(self, name: str) -> Pipeline:
+        """The pipeline of that name.
+
+        Raises:
+            ConfigurationError: listing the known names.
+        """
+        with self._lock:
+            found = self._pipelines.get(name)
+            known = sorted(self._pipelines)
+        if found is None:
+            raise ConfigurationError(f'No pipeline is named "{name}". Known: {", ".join(known) or "none yet"}')
+        return found
+
+    def pipelines(self) -> list[Pipeline]:
+        """All pipelines, by name."""
+        with self._lock:
+            return [self._pipelines[name] for name in sorted(self._pipelines)]
+
+    def policies(self) -> list[PolicyBase]:
+        """All policies, by kind and name."""
+        with self._lock:
+            return [self._policies[key] for key in sorted(self._policies)]
+
+    def snapshot(self) -> Snapshot:
+        """Everything at this moment, as plain data."""
+        return Snapshot(
+            taken_at=self.bus.clock.wall(),
+            pipelines=tuple(pipeline.snapshot() for pipeline in self.pipelines()),
+            policies=tuple(policy.snapshot() for policy in self.policies()),
+        )
+
+    def circuit(self, name: str) -> CircuitBreaker:
+        """The circuit breaker of that name.
+
+        Raises:
+            ConfigurationError: listing the known circuits.
+        """
+        with self._lock:
+            found = self._policies.get((CircuitBreaker.kind, name))
+            known = sorted(policy for kind, policy in self._policies if kind == CircuitBreaker.kind)
+        if not isinstance(found, CircuitBreaker):
+            raise ConfigurationError(f'No circuit is named "{name}". Known: {", ".join(known) or "none yet"}')
+        return found
+
+    def force_circuit(
+        self, name: str, state: ForcedState, *, owner: str, reason: str, expires_in: float | None
+    ) -> None:
+        """Pin the circuit `name`; see `CircuitBreaker.force`."""
+        self.circuit(name).force(state, owner=owner, reason=reason, expires_in=expires_in)
+
+    def release_circuit(self, name: str, *, owner: str, reason: str = "released") -> bool:
+        """Take a pin off; see `CircuitBreaker.release`."""
+        return self.circuit(name).release(owner=owner, reason=reason)
+
+    def after_fork(self) -> None:
+        """A new lock in the child."""
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def isolated(self) -> Iterator[None]:
+        """An empty registry inside the block, what was there before after it; for tests."""
+        with self._lock:
+            before = self._pipelines, self._policies
+            self._pipelines, self._policies = {}, {}
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._pipelines, self._policies = before
+
+    @contextmanager
+    def rebound(self, clock: Clock, *others: Any) -> Iterator[None]:
+        """Run every registered pipeline and policy, and `others`, on another clock inside the block."""
+        with ExitStack() as stack:
+            for thing in (*self.policies(), *others):
+                stack.enter_context(thing.rebound(clock))
+            for pipeline in self.pipelines():
+                stack.enter_context(pipeline.rebound(clock, policies=False))
+            before, self.bus.clock = self.bus.clock, clock
+            try:
+                yield
+            finally:
+                self.bus.clock = before
+
+
+#: The registry of everything that is not given another one.
+default_registry = Registry(default_bus)

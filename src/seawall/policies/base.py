@@ -1,0 +1,164 @@
+"""What every policy shares: name, clock, lock, outbox, snapshot."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar
+
+from seawall.core.clock import Clock, current_clock
+from seawall.core.errors import RejectedError
+from seawall.core.fork import renew_after_fork
+from seawall.core.ports import load
+from seawall.core.validate import text
+from seawall.events.bus import Bus, default_bus
+from seawall.events.types import CallRejected, RawEvent
+from seawall.events.words import describe
+
+if TYPE_CHECKING:
+    from seawall.core.permit import Rejection
+    from seawall.core.snapshot import PolicySnapshot
+    from seawall.drive.call import Shape
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class OnClock(Protocol):
+    """What moves to another clock with a policy: the unnamed pipeline of a policy that stands alone."""
+
+    def rebound(self, clock: Clock, *, policies: bool = True) -> AbstractContextManager[None]:
+        """Run on another clock inside the block."""
+
+
+class PolicyBase:
+    """A named policy that can stand in pipelines, or alone as a decorator.
+
+    Args:
+        name: label in logs and metrics; the pipeline's name if not given.
+    """
+
+    kind: ClassVar[str]
+    rank: ClassVar[int]  #: place in a pipeline, outermost 0; see `pipeline/order.py`
+    rejection: ClassVar[type[RejectedError]] = RejectedError
+    shape: Shape = "guard"
+    #: Names of the attributes that are the policy's state: made by `_begin`, put aside by `rebound`.
+    _state: ClassVar[tuple[str, ...]] = ("_outbox", "_number")
+
+    def __init__(self, name: str | None) -> None:
+        if name is not None:
+            text(f"{type(self).__name__}.name", name)
+        self.name = name or ""
+        self.pipelines: tuple[str, ...] = ()
+        self.clock: Clock = current_clock()
+        self.bus: Bus = default_bus
+        self._lock = threading.Lock()
+        self._draining = threading.Lock()
+        self._alone: weakref.WeakSet[OnClock] = weakref.WeakSet()
+        renew_after_fork(self)
+
+    def _begin(self) -> None:
+        """Start with a fresh state, guarded by `_lock`; the last step of construction."""
+        self._outbox: deque[RawEvent] = deque()
+        self._number = 0
+
+    def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
+        """Protect a `def` or `async def` with this policy alone."""
+        protected: Callable[P, R] = load("alone")(self, fn)
+        return protected
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+    # ------------------------------------------------------------ life
+
+    def bind(self, name: str, bus: Bus) -> None:
+        """Take the name of the first pipeline it stands in, unless it has one, and publish to the registry's bus."""
+        if not self.name:
+            self.name = name
+            self._renamed()
+        self.bus = bus
+
+    def rebind(self, name: str, pipelines: tuple[str, ...], bus: Bus) -> None:
+        """Take back a name: the pipeline that gave it was refused."""
+        self.name, self.pipelines, self.bus = name, pipelines, bus
+        self._renamed()
+
+    def _renamed(self) -> None:
+        """The machine's name follows the policy's."""
+
+    def after_fork(self) -> None:
+        """A new era in the child: locks are new, nothing is in flight, inherited permits are stale."""
+        torn = self._lock.locked()  # another thread of the parent was in the middle of a decision
+        self._lock = threading.Lock()
+        self._draining = threading.Lock()
+        self._outbox.clear()
+        if torn:
+            self._fresh()
+        else:
+            self._renew()
+
+    def _renew(self) -> None:
+        """The machine's part of `after_fork`."""
+
+    @contextmanager
+    def rebound(self, clock: Clock) -> Iterator[None]:
+        """Run on another clock, from a fresh state, inside the block; clock and state of now return after it."""
+        with ExitStack() as stack:
+            for pipeline in list(self._alone):
+                stack.enter_context(pipeline.rebound(clock, policies=False))
+            before, state = self.clock, self._fresh()
+            self.clock = clock
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self.clock = before
+                    vars(self).update(state)
+
+    def _fresh(self) -> dict[str, Any]:
+        """Start afresh; returns the state of before."""
+        with self._lock:
+            before = {name: getattr(self, name) for name in self._state}
+            self._begin()
+            return before
+
+    # ---------------------------------------------------------- events
+
+    def _emit(self, kind: type, *fields: object) -> None:
+        """Publish an event of a policy without a machine of its own."""
+        with self._lock:
+            self._number += 1
+            self._outbox.append((kind, self._number, self.clock.now(), self.name, *fields))
+        self._publish()
+
+    def _publish(self) -> None:
+        """Hand the outbox to the bus, unlocked: one thread at a time drains it in order, others leave theirs to it."""
+        outbox = self._outbox
+        while outbox and self._draining.acquire(blocking=False):
+            try:
+                while outbox:
+                    self.bus.publish(outbox.popleft())
+            finally:
+                self._draining.release()
+
+    def refuse(self, rejection: Rejection) -> RejectedError:
+        """The error for a refusal, in the words every other place uses."""
+        evidence = dict(rejection.evidence or {})
+        event = CallRejected(0, 0.0, self.name, self.kind, rejection.reason, rejection.retry_after, evidence)
+        return self.rejection(
+            describe(event),
+            policy=self.kind,
+            name=self.name,
+            retry_after=rejection.retry_after,
+            evidence={"reason": rejection.reason, **evidence},
+        )
+
+    # -------------------------------------------------------- snapshot
+
+    def snapshot(self) -> PolicySnapshot:
+        """The policy at this moment, as plain data."""
+        raise NotImplementedError

@@ -1,0 +1,114 @@
+"""Running test code: coroutines and threads on the clock of the moment, and one scenario both sync and async."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
+from contextvars import copy_context
+from threading import Barrier, Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from seawall.core.clock import current_clock
+from seawall.drive.virtual import VirtualClock
+from seawall.pipeline.compose import Pipeline
+
+if TYPE_CHECKING:
+    from seawall.policies.base import PolicyBase
+
+T = TypeVar("T")
+
+
+def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run` on the current clock: inside `virtual_time()` all waits jump, `asyncio.sleep` included."""
+
+    async def adopted() -> T:
+        clock = current_clock()
+        if isinstance(clock, VirtualClock):
+            clock.adopt(asyncio.get_running_loop())
+        return await coroutine
+
+    return asyncio.run(adopted())
+
+
+def run_threads(*work: Callable[[], T]) -> list[T | BaseException]:
+    """Run functions in a thread each, with the context copied; returns what each gave or raised, in order.
+
+    A virtual clock waits for all of them: time jumps only when every thread waits for it.
+    """
+    clock = current_clock()
+    results: list[Any] = [None] * len(work)
+    ready = Barrier(len(work) + 1)
+
+    def one(place: int, function: Callable[[], T]) -> None:
+        with clock.working():
+            ready.wait()
+            try:
+                results[place] = function()
+            except BaseException as error:  # noqa: BLE001 - whatever it was is what the test looks at
+                results[place] = error
+
+    threads = [
+        Thread(target=copy_context().run, args=(one, place, function), daemon=True)
+        for place, function in enumerate(work)
+    ]
+    idle = clock.idle() if isinstance(clock, VirtualClock) else nullcontext()
+    for thread in threads:
+        thread.start()
+    ready.wait()  # all are at work before the first may let time jump
+    with idle:
+        for thread in threads:
+            thread.join()
+    return results
+
+
+class Driven:
+    """A pipeline driven one way, so that a scenario need not know which.
+
+    Attributes:
+        colour: "sync" or "async".
+    """
+
+    def __init__(self, colour: str, policies: Sequence[PolicyBase], name: str) -> None:
+        self.colour = colour
+        self.pipeline = Pipeline(name, *policies, registry=None)
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a plain function through the pipeline; in the async colour it is wrapped into a coroutine function."""
+        if self.colour == "sync":
+            return self.pipeline.call(function, *args)
+
+        async def wrapped(*inner: Any) -> Any:
+            value = function(*inner)
+            return await value if inspect.isawaitable(value) else value
+
+        async def calling() -> Any:
+            return await self.pipeline.acall(wrapped, *args)
+
+        return run_async(calling())
+
+
+def run_both(make: Callable[[], Sequence[PolicyBase]], scenario: Callable[[Driven], T], *, name: str = "scenario") -> T:
+    """Run one scenario sync and async, each with policies of its own, and insist that both give the same.
+
+    Args:
+        make: builds the policies, outermost first; called once per colour, inside virtual time.
+        scenario: gets a `Driven` and returns what is to be compared.
+        name: the pipeline's.
+
+    Returns:
+        What both gave.
+
+    Raises:
+        AssertionError: if they differ.
+    """
+    from seawall.testing.time import virtual_time
+
+    results = {}
+    for colour in ("sync", "async"):
+        with virtual_time():
+            results[colour] = scenario(Driven(colour, make(), name))
+    if results["sync"] != results["async"]:
+        raise AssertionError(f"sync gave {results['sync']!r}, async gave {results['async']!r}")
+    return results["sync"]
