@@ -16,6 +16,7 @@ from seawall.server.history import Tracks
 from seawall.server.parts import Parts
 from seawall.server.timeline import Timeline
 from seawall.server.verdict import judge
+from seawall.server.view.moments import Moments
 from seawall.server.view.pieces import BROKEN, FINE
 from seawall.server.view.rows import Row, Sources, build_rows, row_json
 from seawall.server.view.story import tell
@@ -23,10 +24,7 @@ from seawall.server.view.story import tell
 _TICK = 1.0  # seconds between two states while somebody looks
 _IDLE = 5.0  # seconds between two samples while nobody does
 _KEPT = 120  # deltas kept for those who reconnect: two minutes
-_DRIFT = 1.5  # seconds by which a moment may move before it counts as another one
 _VIEWERS = 64
-
-_MOMENTS = frozenset({"at", "since", "began", "expires_at", "wall", "linked_at"})
 
 
 class Live:
@@ -44,8 +42,10 @@ class Live:
         self._seq = 0
         self._state: dict[str, Any] = {}
         self._rows: dict[str, dict[str, Any]] = {}
+        self._moments = Moments()
         self._began: dict[str, float] = {}
-        self._well_since = parts.clock.wall()
+        self._started_at = parts.clock.wall()
+        self._well_since: float | None = None  # the last moment something was broken
         self._deltas: deque[tuple[int, str]] = deque(maxlen=_KEPT)
         self._news = asyncio.Condition()
         self._wake = asyncio.Event()
@@ -163,6 +163,7 @@ class Live:
         """The state without the timeline, and the rows by their name."""
         self._tracks.observe(sources.snapshot, sources.wall)
         rows = build_rows(sources)
+        self._moments.steady(rows)
         self._remember(rows, sources.wall)
         parts = self._parts
         state = {
@@ -170,6 +171,7 @@ class Live:
             "now": round(sources.wall, 3),
             "name": parts.name,
             "seawall": parts.version,
+            "watching_since": round(self._started_at, 1),
             "story": tell(rows, sources, self._timeline.changes(), self._well_since),
             "overrides": [{"id": row.id, **row.override} for row in rows if row.override],
             "programs": [
@@ -191,10 +193,6 @@ class Live:
 
     def _advance(self, state: dict[str, Any], rows: dict[str, dict[str, Any]], lines: list[dict[str, Any]]) -> None:
         """Make `state` and `rows` the present ones; keep what changed as a delta."""
-        state, rows = (
-            steady(self._state, state),
-            {name: steady(self._rows.get(name), row) for name, row in rows.items()},
-        )
         delta: dict[str, Any] = {key: value for key, value in state.items() if self._state.get(key) != value}
         delta["now"] = state["now"]
         changed = [
@@ -208,22 +206,3 @@ class Live:
         self._state, self._rows = state, rows
         self._seq += 1
         self._deltas.append((self._seq, self._message("delta", delta)))
-
-
-def steady(before: Any, after: Any, key: str = "") -> Any:
-    """`after`, with moments that only jitter against `before` put back to what they were.
-
-    Moments are worked out from durations that were read a little earlier or later each time; without this every row
-    would change every second, and countdowns would stutter.
-    """
-    if isinstance(after, dict):
-        old = before if isinstance(before, dict) else {}
-        return {name: steady(old.get(name), value, name) for name, value in after.items()}
-    if isinstance(after, list):
-        old_list = before if isinstance(before, list) and len(before) == len(after) else [None] * len(after)
-        return [steady(old, new, key) for old, new in zip(old_list, after, strict=True)]
-    if key in _MOMENTS and isinstance(after, float | int):
-        if isinstance(before, float | int) and abs(after - before) < _DRIFT:
-            return before
-        return round(after, 1)
-    return after

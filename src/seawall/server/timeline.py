@@ -40,7 +40,7 @@ class Timeline:
 
     def changes(self) -> list[Event]:
         """The changes among them."""
-        return [Event(line["wall"], line["text"]) for line in self._lines if line["change"]]
+        return [Event(line["wall"], line["name"], line["text"]) for line in self._lines if line["change"]]
 
     def follow(self) -> list[dict[str, Any]]:
         """Take in what is new; the lines that are new or have changed."""

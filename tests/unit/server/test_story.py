@@ -10,7 +10,7 @@ from seawall.health.history import Minute
 from seawall.health.monitor import CheckState
 from seawall.machines.health import Status
 from seawall.server.history import Track, Tracks, share_digit
-from seawall.server.live import steady
+from seawall.server.view.moments import Moments
 from seawall.server.view.rows import Sources, build_rows, row_json
 from seawall.server.view.story import Event, tell
 from tests.support.ops import ProcessState, ProgramState, circuit, durations, pipeline
@@ -171,13 +171,19 @@ def test_a_pin_is_shown_with_who_why_and_until_when():
     assert rows[0]["override"] == {"circuit": "payments", **pin}
     assert (rows[0]["shape"], rows[0]["word"]) == ("diamond", "forced open")
     assert story["headline"] == "Worth a look: Calls to payments are stopped by ops: migration."
-    assert story["doing"][-1] == {"id": "payments", "text": "payments is held open by ops; ends", "at": NOW + 600}
+    assert story["doing"][-1] == {"id": "payments", "text": "payments is forced open by ops; ends", "at": NOW + 600}
 
 
 def test_what_changed_just_before_is_told_and_nothing_later():
-    changes = [Event(NOW - 300, "old"), Event(NOW - 100, "a deploy"), Event(NOW - 60, "it broke"), Event(NOW, "later")]
+    changes = [
+        Event(NOW - 300, "orders", "old"),
+        Event(NOW - 60, "payments", "the trouble itself"),
+        Event(NOW - 100, "orders", "a deploy"),
+        Event(NOW - 90, "payments", "its own restart"),
+        Event(NOW, "orders", "later"),
+    ]
     _, story = view(policies=[circuit("payments", "open", since=NOW - 60)], changes=changes)
-    assert [line["text"] for line in story["changed"]] == ["a deploy", "it broke"]
+    assert [line["text"] for line in story["changed"]] == ["a deploy", "its own restart"]
 
 
 def test_a_policy_without_a_circuit_stands_under_its_pipeline():
@@ -223,8 +229,14 @@ def test_digits_leave_out_the_odd_failure_and_keep_all_apart_from_most():
 
 
 def test_moments_that_only_jitter_stay_where_they_were():
-    before = {"next": {"text": "x", "at": 100.0}, "rows": [{"since": 5.0}], "n": 1.0}
-    after = {"next": {"text": "x", "at": 100.9}, "rows": [{"since": 5.4}], "n": 1.2}
-    assert steady(before, after) == {"next": {"text": "x", "at": 100.0}, "rows": [{"since": 5.0}], "n": 1.2}
-    assert steady({"at": 100.0}, {"at": 112.0}) == {"at": 112.0}
-    assert steady(None, {"at": 112.34}) == {"at": 112.3}
+    def at(since, retry_after):
+        rows = build_rows(
+            Sources(NOW, Snapshot(NOW, (), (circuit("a", "open", since=since, retry_after=retry_after),)))
+        )
+        moments.steady(rows)
+        return rows[0].pieces[0].since, rows[0].pieces[0].next_at
+
+    moments = Moments()
+    assert at(NOW - 5.04, 9.0) == (NOW - 5.0, NOW + 9.0)
+    assert at(NOW - 5.9, 10.1) == (NOW - 5.0, NOW + 9.0)
+    assert at(NOW - 5.9, 12.0) == (NOW - 5.0, NOW + 12.0)

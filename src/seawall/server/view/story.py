@@ -15,9 +15,10 @@ _NOW = 15.0  # seconds of calls that tell what works: short, because the answer 
 
 
 class Event(NamedTuple):
-    """One thing of the timeline that was a change, in words."""
+    """One thing of the timeline that was a change, in words; `name` is what it happened to."""
 
     wall: float
+    name: str
     text: str
 
 
@@ -43,7 +44,7 @@ def tell(rows: Sequence[Row], sources: Sources, changes: Iterable[Event], well_s
         "works": works,
         "since": since,
         "well_since": well_since if not causes else None,
-        "changed": _changed(changes, since),
+        "changed": _changed(changes, since, causes),
         "doing": _doing(rows),
     }
 
@@ -129,7 +130,7 @@ def sentence(row: Row) -> str:
             "open": f"Calls to {row.id} are stopped{why}.",
             "half-open": f"{row.id} is being tried again after an outage{why}.",
             "forced open": f"Calls to {row.id} are stopped{by}.",
-            "forced closed": f"The circuit of {row.id} is held closed{by}.",
+            "forced closed": f"The circuit of {row.id} is forced closed{by}.",
             "disabled": f"The circuit of {row.id} is switched off{by}.",
         }.get(lead.word, f"{row.id} is {lead.word}{why}.")
     if lead.kind == "check":
@@ -200,12 +201,15 @@ def _capability(came: Reading) -> tuple[int, str, str]:
     return 2, "full", "all calls answered" if not lost else "over 99% of its calls answered"
 
 
-def _changed(changes: Iterable[Event], since: float | None) -> list[dict[str, Any]]:
-    """What changed in the two minutes before the trouble began, and the moment it did."""
+def _changed(changes: Iterable[Event], since: float | None, causes: Sequence[Cause]) -> list[dict[str, Any]]:
+    """What changed in the two minutes before the trouble began, less the trouble itself, which the headline tells."""
     if since is None:
         return []
+    told = {piece.name for cause in causes for piece in cause.row.pieces}
     near = [event for event in changes if since - 120 <= event.wall <= since + 2]
-    return [{"wall": event.wall, "text": event.text} for event in near[-4:]]
+    near = [event for event in near if event.wall < since - 1 or event.name not in told]
+    near.sort(key=lambda event: event.wall)
+    return [{"wall": event.wall, "text": event.text} for event in near[-3:]]
 
 
 def _doing(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -236,5 +240,5 @@ def _steps(row: Row) -> Iterable[tuple[str, float | None]]:
         elif piece.word == "half-open" and piece.kind == "circuit":
             yield f"Lets single trial calls through to {piece.name}; closes when they succeed", None
         if piece.override is not None:
-            state = "switched off" if piece.override["state"] == "disabled" else f"held {piece.override['state']}"
+            state = "switched off" if piece.override["state"] == "disabled" else f"forced {piece.override['state']}"
             yield f"{piece.name} is {state} by {piece.override['owner']}; ends", piece.override["expires_at"]
