@@ -33,7 +33,7 @@ run: .run ## Starts the quickstart: a service, its dependencies, the dashboard; 
 
 .PHONY: test
 test: .dev ## Runs every test, on two processes; ARGS narrows them.
-	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: stateful
 stateful: .dev ## Runs the model tests for long, with new cases each time (minutes).

@@ -130,11 +130,11 @@ def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
     raise AssertionError("the call waited")
 
 
-class Fail(Exception):  # noqa: N818 - named after the outcome in the vectors
+class Fail(Exception):
     """The outcome "fail"."""
 
 
-class Excluded(Exception):  # noqa: N818 - named after the outcome
+class Excluded(Exception):
     """The outcome "excluded"."""
 
 

@@ -64,17 +64,21 @@ class Guarded:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         call = self._call
         duration = call.elapsed()
+        sent = call.started > self._started
+        verdict = self._guard.verdict(call, error) if sent else Verdict.UNSENT
         if self._outer_start is not None:
             call.started_at = self._outer_start
         if self._permit.kind == "trial":
             call.leased.remove((self._guard, self._permit))
-        sent = call.started > self._started
-        verdict = self._guard.verdict(call, error) if sent else Verdict.UNSENT
+        if error is not None and not isinstance(error, Exception):
+            cause = "deadline" if verdict.failed else ""  # a cancellation counts only when our deadline made it
+        else:
+            cause = "" if verdict is Verdict.SUCCESS else call.label(error, call.value)
         self._guard.record(
             self._permit,
             verdict,
             duration,
-            cause="" if verdict is Verdict.SUCCESS else call.label(error, call.value),
+            cause=cause,
             retry_after=call.hint(error, call.value) if verdict is Verdict.THROTTLED else None,
         )
 

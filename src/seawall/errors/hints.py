@@ -64,16 +64,19 @@ def _usable(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # an int may be larger than a float holds
         return None
     return number if math.isfinite(number) and number >= 0 else None
 
 
 def _date(text: str) -> float | None:
     """An HTTP date as seconds since the epoch, or None."""
+    from datetime import UTC
     from email.utils import parsedate_to_datetime  # late: it pulls in the e-mail package
 
     try:
-        return parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        # without a zone, or with "-0000", it is UTC and not what the machine's zone makes of it
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
         return None

@@ -104,7 +104,7 @@ class Journal:
             for wall, source, raw in list(self._ring)
             if wall > since and (name is None or raw[3] == name)
         ]
-        return found if limit is None else found[-limit:]
+        return found if limit is None else found[max(0, len(found) - limit) :]
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from seawall.core.errors import ConfigurationError
+from seawall.core.validate import duration, function, number
 
 if TYPE_CHECKING:
     from seawall.core.chance import Chance
@@ -45,19 +46,21 @@ class Backoff:
 
     def __post_init__(self) -> None:
         where = type(self).__name__
-        if not (self.base >= 0 and math.isfinite(self.base)):
-            raise ConfigurationError(f"{where}.base = {self.base}: must be a finite number of seconds, at least 0")
-        if not self.cap >= 0:
-            raise ConfigurationError(f"{where}.cap = {self.cap}: must be at least 0 seconds")
+        duration(f"{where}.base", self.base, zero=True)
+        if not (isinstance(self.cap, int | float) and self.cap >= 0):
+            raise ConfigurationError(f"{where}.cap = {self.cap!r}: must be a number of seconds, at least 0")
+        if self.cap < self.base:
+            raise ConfigurationError(
+                f"{where}.cap = {self.cap}: must be at least its base of {self.base}, which it would cut every time"
+            )
         jitter = self.jitter
         if isinstance(jitter, tuple):
-            low, high = jitter
-            if not 0 <= low <= high:
+            if len(jitter) != 2 or not 0 <= jitter[0] <= jitter[1] < math.inf:
                 raise ConfigurationError(f"{where}.jitter = {jitter}: a pair must be (low, high) with 0 <= low <= high")
         elif isinstance(jitter, int | float):
             if isinstance(jitter, bool) or not 0 <= jitter <= 1:
                 raise ConfigurationError(f"{where}.jitter = {jitter}: a share must lie between 0 and 1")
-        elif jitter not in {"none", "full", "equal", "decorrelated"}:
+        elif jitter not in ("none", "full", "equal", "decorrelated"):
             raise ConfigurationError(
                 f'{where}.jitter = {jitter!r}: must be "none", "full", "equal", "decorrelated", a share or a pair'
             )
@@ -124,8 +127,7 @@ class Exponential(Backoff):
 
     def __post_init__(self) -> None:
         Backoff.__post_init__(self)
-        if not self.multiplier >= 1:
-            raise ConfigurationError(f"Exponential.multiplier = {self.multiplier}: must be at least 1")
+        number("Exponential.multiplier", self.multiplier, least=1.0)
 
     def raw(self, n: int) -> float:
         """T = base × multiplier ** n; infinite where a float cannot hold it, so that the cap decides."""
@@ -153,10 +155,16 @@ class Custom(Backoff):
 
     Args:
         rule: takes n (0 for the first retry), gives seconds, at least 0.
+        base: used by "decorrelated" jitter only; 0 by default.
     """
 
     rule: Callable[[int], float]
+    base: float = 0.0
     jitter: Jitter = "none"
+
+    def __post_init__(self) -> None:
+        Backoff.__post_init__(self)
+        function("Custom.rule", self.rule)
 
     def raw(self, n: int) -> float:
         """T = rule(n)."""

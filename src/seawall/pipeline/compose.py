@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from seawall.core.clock import Clock, current_clock
-from seawall.core.errors import RejectedError
+from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.fork import renew_after_fork
 from seawall.core.outcome import Outcome
 from seawall.core.snapshot import PipelineSnapshot
@@ -19,6 +18,7 @@ from seawall.drive.call import Call
 from seawall.pipeline.blocks import Attempts, PermitBlock
 from seawall.pipeline.explain import explain
 from seawall.pipeline.judge import Classify, Judge
+from seawall.pipeline.kinds import is_async, label_of
 from seawall.pipeline.order import check_order
 from seawall.pipeline.registry import Registry, default_registry
 from seawall.policies.circuit_breaker import CircuitBreaker
@@ -64,9 +64,15 @@ class Pipeline:
         self._async: Callable[[Call], Awaitable[Any]] | None = None
         bus = (default_registry if registry is None else registry).bus
         self._judge = Judge(name, bus, self.clock, classify)
+        before = [(policy, policy.name, policy.pipelines, policy.bus) for policy in policies]
         self._bind(bus)
         if registry is not None:
-            registry.add(self)
+            try:
+                registry.add(self)
+            except ConfigurationError:
+                for policy, was, pipelines, old_bus in before:
+                    policy.rebind(was, pipelines, old_bus)
+                raise
         renew_after_fork(self._judge)
 
     def _bind(self, bus: Any) -> None:
@@ -84,7 +90,7 @@ class Pipeline:
 
     # ----------------------------------------------------------- calling
 
-    def call(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a plain function under protection.
 
         Raises:
@@ -92,31 +98,38 @@ class Pipeline:
             TimedOutError: it was cut short and may have been executed.
             Exception: what the function itself raised, with a note on what was tried.
         """
-        if inspect.iscoroutinefunction(fn):
-            raise TypeError(f"{self.name}: {_label(fn)} is a coroutine function: use `await pipeline.acall(…)`")
+        self._check_plain(fn)
         value: R = self._run(Call(self.name, fn, args, kwargs, self.clock, self._judge))
         return value
 
-    async def acall(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Await a coroutine function under protection; raises as `call` does."""
+        is_async(self.name, fn)
         value: R = await self._arun(Call(self.name, fn, args, kwargs, self.clock, self._judge))
         return value
 
-    def call_outcome(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
+    def call_outcome(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
         """Call a plain function and get an `Outcome` instead of an exception; interrupts are still raised."""
+        self._check_plain(fn)
         call = Call(self.name, fn, args, kwargs, self.clock, self._judge)
         try:
             return _outcome(call, self._run(call), None)
         except Exception as error:
             return _outcome(call, None, error)
 
-    async def acall_outcome(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
+    async def acall_outcome(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
         """Await a coroutine function and get an `Outcome`; cancellation is still raised."""
+        is_async(self.name, fn)
         call = Call(self.name, fn, args, kwargs, self.clock, self._judge)
         try:
             return _outcome(call, await self._arun(call), None)
         except Exception as error:
             return _outcome(call, None, error)
+
+    def _check_plain(self, fn: Any) -> None:
+        """Refuse what a plain call cannot protect."""
+        if is_async(self.name, fn):
+            raise TypeError(f"{self.name}: {label_of(fn)} is a coroutine function: use `await pipeline.acall(…)`")
 
     def _run(self, call: Call) -> Any:
         """Drive a call, and count it."""
@@ -178,13 +191,7 @@ class Pipeline:
             TypeError: for generators, whose items would not be protected.
             ConfigurationError: for a plain function under a `Timeout` without mode.
         """
-        if not callable(fn):
-            raise TypeError(f"{self.name}: {fn!r} cannot be called; @classmethod and @staticmethod go outside (above)")
-        if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
-            raise TypeError(
-                f"{self.name}: {_label(fn)} is a generator: a decorator would protect its creation, not its items"
-            )
-        if inspect.iscoroutinefunction(fn):
+        if is_async(self.name, fn):
 
             @functools.wraps(fn)
             async def protected_async(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -242,14 +249,17 @@ class Pipeline:
         )
 
     @contextmanager
-    def rebound(self, clock: Clock) -> Iterator[None]:
-        """Run on another clock inside the block."""
-        before = self.clock
-        self.clock = self._judge.clock = clock
-        try:
-            yield
-        finally:
-            self.clock = self._judge.clock = before
+    def rebound(self, clock: Clock, *, policies: bool = True) -> Iterator[None]:
+        """Run on another clock, counting afresh, inside the block; with its policies, unless they are moved already."""
+        with ExitStack() as stack:
+            for policy in self.policies if policies else ():
+                stack.enter_context(policy.rebound(clock))
+            stack.enter_context(self._judge.rebound(clock))
+            before, self.clock = self.clock, clock
+            try:
+                yield
+            finally:
+                self.clock = before
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.name!r} {' > '.join(type(policy).__name__ for policy in self.policies)}>"
@@ -257,15 +267,12 @@ class Pipeline:
 
 def alone(policy: PolicyBase, fn: Callable[P, R]) -> Callable[P, R]:
     """Protect `fn` with one policy that stands in no named pipeline."""
-    pipeline = Pipeline(policy.name or _label(fn), policy, registry=None)
-    policy.pipelines = tuple(name for name in policy.pipelines if name != pipeline.name)
+    named = policy.pipelines
+    pipeline = Pipeline(policy.name or label_of(fn), policy, registry=None)
+    policy.pipelines = named
+    policy._alone.add(pipeline)
     default_registry.add_policy(policy)
     return pipeline(fn)
-
-
-def _label(fn: Any) -> str:
-    """A name for a callable."""
-    return str(getattr(fn, "__qualname__", None) or type(fn).__qualname__)
 
 
 def _outcome(call: Call, value: Any, error: Exception | None) -> Outcome[Any]:

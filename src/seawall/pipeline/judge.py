@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import RejectedError
@@ -40,7 +41,10 @@ class Judge:
         self.clock = clock
         self._classify = classify
         self._lock = threading.Lock()
-        # Guarded by _lock
+        self._begin()
+
+    def _begin(self) -> None:
+        """Count from zero; guarded by `_lock`."""
         self._counts = {"success": 0, "degraded": 0, "failure": 0, "rejected": 0, "cancelled": 0}
         self._durations = Histogram()
         self._number = 0
@@ -104,6 +108,19 @@ class Judge:
         """Counts and durations of logical calls so far."""
         with self._lock:
             return {f"calls.{what}": count for what, count in self._counts.items()}, self._durations.data()
+
+    @contextmanager
+    def rebound(self, clock: Clock) -> Iterator[None]:
+        """Run on another clock, counting afresh, inside the block."""
+        with self._lock:
+            before = self.clock, self._counts, self._durations, self._number
+            self.clock = clock
+            self._begin()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.clock, self._counts, self._durations, self._number = before
 
     def after_fork(self) -> None:
         """A new lock in the child; the counts go on from the parent's."""

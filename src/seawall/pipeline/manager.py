@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from seawall.core.ports import load
 from seawall.pipeline.compose import Pipeline
+from seawall.pipeline.kinds import is_async
 from seawall.pipeline.registry import Registry
 
 if TYPE_CHECKING:
@@ -52,11 +52,12 @@ class Manager:
         """
         return self.registry.pipeline(name)
 
-    def execute(self, name: str, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def execute(self, name: str, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `fn` with all the protections registered under `name`; a coroutine function gives an awaitable."""
         pipeline = self.registry.pipeline(name)
-        if inspect.iscoroutinefunction(fn):
-            awaitable: Any = pipeline.acall(fn, *args, **kwargs)
+        if is_async(name, fn):
+            coroutine_function: Any = fn
+            awaitable: Any = pipeline.acall(coroutine_function, *args, **kwargs)
             result: R = awaitable
             return result
         return pipeline.call(fn, *args, **kwargs)

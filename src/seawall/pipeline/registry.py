@@ -158,8 +158,10 @@ class Registry:
     def rebound(self, clock: Clock, *others: Any) -> Iterator[None]:
         """Run every registered pipeline and policy, and `others`, on another clock inside the block."""
         with ExitStack() as stack:
-            for thing in (*self.policies(), *self.pipelines(), *others):
+            for thing in (*self.policies(), *others):
                 stack.enter_context(thing.rebound(clock))
+            for pipeline in self.pipelines():
+                stack.enter_context(pipeline.rebound(clock, policies=False))
             before, self.bus.clock = self.bus.clock, clock
             try:
                 yield

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 from seawall.core.clock import Clock, current_clock
 from seawall.core.errors import RejectedError
@@ -26,6 +27,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class OnClock(Protocol):
+    """What moves to another clock with a policy: the unnamed pipeline of a policy that stands alone."""
+
+    def rebound(self, clock: Clock, *, policies: bool = True) -> AbstractContextManager[None]:
+        """Run on another clock inside the block."""
+
+
 class PolicyBase:
     """A named policy that can stand in pipelines, or alone as a decorator.
 
@@ -37,6 +45,8 @@ class PolicyBase:
     rank: ClassVar[int]  #: place in a pipeline, outermost 0; see `pipeline/order.py`
     rejection: ClassVar[type[RejectedError]] = RejectedError
     shape: Shape = "guard"
+    #: Names of the attributes that are the policy's state: made by `_begin`, put aside by `rebound`.
+    _state: ClassVar[tuple[str, ...]] = ("_outbox", "_number")
 
     def __init__(self, name: str | None) -> None:
         if name is not None:
@@ -47,10 +57,13 @@ class PolicyBase:
         self.bus: Bus = default_bus
         self._lock = threading.Lock()
         self._draining = threading.Lock()
-        # Guarded by _lock
+        self._alone: weakref.WeakSet[OnClock] = weakref.WeakSet()
+        renew_after_fork(self)
+
+    def _begin(self) -> None:
+        """Start with a fresh state, guarded by `_lock`; the last step of construction."""
         self._outbox: deque[RawEvent] = deque()
         self._number = 0
-        renew_after_fork(self)
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Protect a `def` or `async def` with this policy alone."""
@@ -68,6 +81,11 @@ class PolicyBase:
             self.name = name
             self._renamed()
         self.bus = bus
+
+    def rebind(self, name: str, pipelines: tuple[str, ...], bus: Bus) -> None:
+        """Take back a name: the pipeline that gave it was refused."""
+        self.name, self.pipelines, self.bus = name, pipelines, bus
+        self._renamed()
 
     def _renamed(self) -> None:
         """The machine's name follows the policy's."""
@@ -89,19 +107,24 @@ class PolicyBase:
     @contextmanager
     def rebound(self, clock: Clock) -> Iterator[None]:
         """Run on another clock, from a fresh state, inside the block; clock and state of now return after it."""
-        before = self.clock, self._fresh()
-        self.clock = clock
-        try:
-            yield
-        finally:
-            self.clock, state = before
-            self._restore(state)
+        with ExitStack() as stack:
+            for pipeline in list(self._alone):
+                stack.enter_context(pipeline.rebound(clock, policies=False))
+            before, state = self.clock, self._fresh()
+            self.clock = clock
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self.clock = before
+                    vars(self).update(state)
 
-    def _fresh(self) -> Any:
-        """Replace the machine by a new one; returns the old one."""
-
-    def _restore(self, state: Any) -> None:
-        """Put back what `_fresh` returned."""
+    def _fresh(self) -> dict[str, Any]:
+        """Start afresh; returns the state of before."""
+        with self._lock:
+            before = {name: getattr(self, name) for name in self._state}
+            self._begin()
+            return before
 
     # ---------------------------------------------------------- events
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seawall.core.errors import BulkheadFullError
 from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
@@ -39,6 +39,7 @@ class Bulkhead(PolicyBase):
     rank = 7
     rejection = BulkheadFullError
     shape: Shape = "queue"
+    _state = (*PolicyBase._state, "_waits", "_machine")
 
     def __init__(
         self, max_concurrent: int, *, queue: int = 0, max_wait: float | None = 0.0, name: str | None = None
@@ -49,7 +50,10 @@ class Bulkhead(PolicyBase):
         if max_wait is not None:
             duration("Bulkhead.max_wait", max_wait, zero=True)
         self.options = BulkheadOptions(max_concurrent, queue, max_wait)
-        # Guarded by _lock
+        self._begin()
+
+    def _begin(self) -> None:
+        super()._begin()
         self._waits = Histogram()
         self._machine = BulkheadMachine(self.name, self.options)
         self._outbox = self._machine.outbox
@@ -101,16 +105,6 @@ class Bulkhead(PolicyBase):
 
     def _renew(self) -> None:
         self._machine.renew()
-
-    def _fresh(self) -> Any:
-        old = self._machine
-        self._restore(BulkheadMachine(self.name, self.options))
-        return old
-
-    def _restore(self, state: Any) -> None:
-        with self._lock:
-            self._machine = state
-            self._outbox = state.outbox
 
     def snapshot(self) -> PolicySnapshot:
         """The bulkhead at this moment; see `PolicyBase.snapshot`."""

@@ -9,7 +9,7 @@ from seawall.core.context import deadline_on
 from seawall.core.errors import CircuitOpenError, ConfigurationError, TimedOutError
 from seawall.core.permit import ASK, Ask, Permit, Rejection
 from seawall.core.snapshot import PolicySnapshot
-from seawall.core.validate import duration, whole
+from seawall.core.validate import duration, error_types, function, whole
 from seawall.core.verdict import Verdict
 from seawall.events.words import causes, why
 from seawall.machines.breaker import Breaker, BreakerOptions, Forced, ForcedState
@@ -50,6 +50,7 @@ class CircuitBreaker(PolicyBase):
     kind = "circuit_breaker"
     rank = 4
     rejection = CircuitOpenError
+    _state = (*PolicyBase._state, "_durations", "_machine")
 
     def __init__(
         self,
@@ -74,14 +75,19 @@ class CircuitBreaker(PolicyBase):
         if failure_threshold is not None:
             whole("CircuitBreaker.failure_threshold", failure_threshold, 1)
             trip = [ConsecutiveFailures(failure_threshold)]
-        if trip is not None and not trip:
-            raise ConfigurationError("CircuitBreaker.trip = []: without a rule the circuit could never open; add one")
+        if trip is not None:
+            _check_rules(trip)
         duration("CircuitBreaker.recovery_timeout", recovery_timeout, zero=True)
         whole("CircuitBreaker.half_open_max_calls", half_open_max_calls, 1)
         whole("CircuitBreaker.success_threshold", success_threshold, 1)
         if lease is not None:
             duration("CircuitBreaker.lease", lease)
+        error_types("CircuitBreaker.record", record)
+        error_types("CircuitBreaker.ignore", ignore)
+        if classify is not None:
+            function("CircuitBreaker.classify", classify)
         self._lease_given = lease is not None
+        self._attempt_limit: float | None = None
         self._options = BreakerOptions(
             tuple(trip) if trip is not None else (ConsecutiveFailures(5),),
             float(recovery_timeout),
@@ -92,7 +98,10 @@ class CircuitBreaker(PolicyBase):
         self._record_types = record
         self._ignore_types = ignore
         self._classify = classify
-        # Guarded by _lock
+        self._begin()
+
+    def _begin(self) -> None:
+        super()._begin()
         self._durations = Histogram()
         self._machine = Breaker(self.name, self._options)
         self._outbox = self._machine.outbox
@@ -140,10 +149,14 @@ class CircuitBreaker(PolicyBase):
             return call.judge(None, call.value)
         if isinstance(error, self._ignore_types):
             return Verdict.IGNORED
-        if not isinstance(error, Exception):
-            # our own deadline cancels from outside: that is the dependency's slowness, not the caller's change of mind
+        if isinstance(error, TimedOutError) or not isinstance(error, Exception):
             at = deadline_on(self.clock)
-            return Verdict.DROPPED if at is not None and self.clock.now() >= at else Verdict.IGNORED
+            if at is not None and self.clock.now() >= at:
+                # our deadline cut it short: the dependency's slowness, unless the call began with hardly any time left
+                fair = self._attempt_limit is None or call.elapsed() >= self._attempt_limit / 2
+                return Verdict.DROPPED if fair else Verdict.IGNORED
+        if not isinstance(error, Exception):
+            return Verdict.IGNORED
         if not isinstance(error, self._record_types) and not isinstance(error, TimedOutError):
             return Verdict.IGNORED
         return call.judge(error, None)
@@ -159,6 +172,11 @@ class CircuitBreaker(PolicyBase):
             word = self._machine.word(now)
         self._publish()
         return word
+
+    @property
+    def options(self) -> BreakerOptions:
+        """The rules and numbers in force."""
+        return self._options
 
     @property
     def rules(self) -> list[str]:
@@ -194,7 +212,7 @@ class CircuitBreaker(PolicyBase):
             now = self.clock.now()
             until = None if expires_in is None else now + expires_in
             self._machine.force(Forced(state, owner, reason, until), now)
-            self._publish()
+        self._publish()
 
     def release(self, *, owner: str = "", reason: str = "released") -> bool:
         """Take a pin off; False if there was none."""
@@ -224,7 +242,11 @@ class CircuitBreaker(PolicyBase):
     # ---------------------------------------------------------- plumbing
 
     def attempt_timeout(self, limit: float) -> None:
-        """Told the pipeline's timeout per attempt: the default lease is twice that."""
+        """Told the pipeline's timeout per attempt: the default lease is twice that.
+
+        A call that the deadline cuts short before it had half of that time is neutral: it never had a fair chance.
+        """
+        self._attempt_limit = limit
         if not self._lease_given:
             with self._lock:
                 self._options = self._options._replace(lease=2 * limit)
@@ -235,16 +257,6 @@ class CircuitBreaker(PolicyBase):
 
     def _renew(self) -> None:
         self._machine.renew()
-
-    def _fresh(self) -> Any:
-        old = self._machine
-        self._restore(Breaker(self.name, self._options))
-        return old
-
-    def _restore(self, state: Any) -> None:
-        with self._lock:
-            self._machine = state
-            self._outbox = state.outbox
 
     def snapshot(self) -> PolicySnapshot:
         """The breaker at this moment; see `PolicyBase.snapshot`."""
@@ -291,6 +303,19 @@ class CircuitBreaker(PolicyBase):
             )
         self._publish()
         return snapshot
+
+
+def _check_rules(trip: object) -> None:
+    """Refuse what is not a list of trip rules with something in it."""
+    if not isinstance(trip, Sequence) or isinstance(trip, str):
+        raise ConfigurationError(f"CircuitBreaker.trip = {trip!r}: must be a list of rules, such as [FailureRate()]")
+    if not trip:
+        raise ConfigurationError("CircuitBreaker.trip = []: without a rule the circuit could never open; add one")
+    for rule in trip:
+        if not callable(getattr(rule, "tracker", None)):
+            raise ConfigurationError(
+                f"CircuitBreaker.trip: {rule!r} is no rule; use one such as ConsecutiveFailures(5)"
+            )
 
 
 def _reason(machine: Breaker, word: str) -> str:

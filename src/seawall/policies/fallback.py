@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import RejectedError
 from seawall.core.snapshot import PolicySnapshot
+from seawall.core.validate import error_types
 from seawall.events.types import FallbackUsed
 from seawall.policies.base import PolicyBase
 
@@ -27,11 +28,15 @@ class Fallback(PolicyBase):
             with a parameter `error` gets the failure by that name.
         on: exception types it acts on; by default those judged failed, throttled or refused.
         name: see `PolicyBase`.
+
+    Raises:
+        ConfigurationError: if `on` holds anything but exception types.
     """
 
     kind = "fallback"
     rank = 0
     shape: Shape = "loop"
+    _state = (*PolicyBase._state, "_used")
 
     def __init__(
         self,
@@ -41,10 +46,15 @@ class Fallback(PolicyBase):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        if on is not None:
+            error_types("Fallback.on", on)
         self.on = on
         self.source = "function" if callable(instead) else "value"
         self.produce: Callable[[Call, BaseException | None], Any] = _producer(instead)
-        # Guarded by _lock
+        self._begin()
+
+    def _begin(self) -> None:
+        super()._begin()
         self._used: Counter[str] = Counter()
 
     def start(self, call: Call) -> _Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seawall.core.errors import ConfigurationError, RateLimitedError
 from seawall.core.permit import ASK, Ask, Parked, Permit, Rejection, Waiter
@@ -60,6 +60,7 @@ class RateLimiter(PolicyBase):
     kind = "rate_limiter"
     rank = 6
     rejection = RateLimitedError
+    _state = (*PolicyBase._state, "_waits", "_machine")
 
     def __init__(
         self, rate: str, *, burst: float | None = None, max_wait: float = 0.0, name: str | None = None
@@ -76,7 +77,10 @@ class RateLimiter(PolicyBase):
         self.max_wait = float(max_wait)
         self._options = TokenBucketOptions(per_second, float(burst), float(max_wait))
         self.shape = "queue" if max_wait > 0 else "guard"  # only who may wait stands in a line
-        # Guarded by _lock
+        self._begin()
+
+    def _begin(self) -> None:
+        super()._begin()
         self._waits = Histogram()
         self._machine = TokenBucket(self.name, self._options)
         self._outbox = self._machine.outbox
@@ -163,16 +167,6 @@ class RateLimiter(PolicyBase):
 
     def _renew(self) -> None:
         self._machine.renew()
-
-    def _fresh(self) -> Any:
-        old = self._machine
-        self._restore(TokenBucket(self.name, self._options))
-        return old
-
-    def _restore(self, state: Any) -> None:
-        with self._lock:
-            self._machine = state
-            self._outbox = state.outbox
 
     def snapshot(self) -> PolicySnapshot:
         """The limiter at this moment; see `PolicyBase.snapshot`."""

@@ -10,7 +10,7 @@ from seawall.core.chance import Chance, system_chance
 from seawall.core.context import deadline_on
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.snapshot import PolicySnapshot
-from seawall.core.validate import duration, whole
+from seawall.core.validate import duration, error_types, function, whole
 from seawall.core.verdict import Verdict
 from seawall.drive.call import Call, Shape, note
 from seawall.errors.classify import retryable as retryable_by_default
@@ -48,6 +48,7 @@ class Retry(PolicyBase):
     kind = "retry"
     rank = 2
     shape: Shape = "loop"
+    _state = (*PolicyBase._state, "_attempts", "_succeeded", "_failures", "_delays")
 
     def __init__(
         self,
@@ -65,6 +66,10 @@ class Retry(PolicyBase):
         whole("Retry.attempts", attempts, 1)
         if backoff is not None and not isinstance(backoff, Backoff):
             raise ConfigurationError(f"Retry.backoff = {backoff!r}: must be a rule of seawall.backoff")
+        if retryable is not None:
+            error_types("Retry.retryable", retryable, or_function=True)
+        if retry_result is not None:
+            function("Retry.retry_result", retry_result)
         if max_time is not None:
             duration("Retry.max_time", max_time)
         duration("Retry.retry_after_cap", retry_after_cap, zero=True)
@@ -72,7 +77,10 @@ class Retry(PolicyBase):
         self.retryable = retryable
         self.retry_result = retry_result
         self.chance: Chance = chance or system_chance
-        # Guarded by _lock
+        self._begin()
+
+    def _begin(self) -> None:
+        super()._begin()
         self._attempts: Counter[int] = Counter()
         self._succeeded = 0
         self._failures: Counter[str] = Counter()

@@ -50,6 +50,7 @@ class Timeout(PolicyBase):
     kind = "timeout"
     rank = 8
     shape: Shape = "race"
+    _state = (*PolicyBase._state, "_counts", "_pool")
 
     def __init__(
         self, limit: float, *, mode: Mode | None = None, max_threads: int = 32, name: str | None = None
@@ -62,7 +63,10 @@ class Timeout(PolicyBase):
         self.limit = float(limit)
         self.mode = mode
         self.max_threads = max_threads
-        # Guarded by _lock
+        self._begin()
+
+    def _begin(self) -> None:
+        super()._begin()
         self._counts = {"ok": 0, "timed_out": 0, "late": 0}
         self._pool: WorkerPool | None = None
 

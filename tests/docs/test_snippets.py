@@ -1,0 +1,52 @@
+"""What the documentation shows is run."""
+
+import ast
+import asyncio
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seawall import default_registry
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def test_the_first_tutorial_prints_what_its_page_says():
+    result = subprocess.run(
+        [sys.executable, ROOT / "docs/tutorial/first_call.py"], capture_output=True, text=True, check=True, timeout=60
+    )
+    lines = result.stdout.splitlines()
+    assert "A-100: about 40.00 - degraded - 0 attempts" in lines
+    assert lines[-2:] == [
+        "sent and failed: the price service does not answer",
+        "never sent, may be tried again in 30 s",
+    ]
+    assert result.stdout.count('Circuit "prices" closed: trial calls succeeded, after 30 s.') == 1
+    assert result.stderr.count("opened") == 2  # one warning per transition, and nothing else with it
+
+
+@pytest.mark.parametrize("number", range(len(BLOCK.findall((ROOT / "README.md").read_text()))))
+def test_every_snippet_of_the_readme_runs(number, capsys):
+    source = BLOCK.findall((ROOT / "README.md").read_text())[number]
+    code = compile(source, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+
+    async def last_known_product(sku):
+        return sku
+
+    async def load(sku):
+        return sku
+
+    names = {"Product": str, "last_known_product": last_known_product, "load": load}
+    with default_registry.isolated():
+        pending = eval(code, names)
+        if inspect.isawaitable(pending):
+
+            async def run():
+                await pending
+
+            asyncio.run(run())

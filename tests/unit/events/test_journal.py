@@ -1,0 +1,83 @@
+"""The journal keeps the last of everything, in bounded memory."""
+
+import json
+
+import pytest
+
+from seawall.events.journal import Entry, Journal, entry_from_json
+from seawall.events.types import EVENTS, CallFailed, CallRejected, inflate
+
+
+def failed(number, name="n"):
+    return (CallFailed, number, float(number), name, "failure", "ValueError", 0.1)
+
+
+def test_the_oldest_entries_give_way_and_all_are_counted():
+    """R-PL4"""
+    journal = Journal(capacity=3)
+    for number in range(10):
+        journal.append(float(number), failed(number))
+    assert [entry.event.number for entry in journal] == [7, 8, 9]
+    assert len(journal) == 3
+    assert journal.appended == 10
+
+
+def test_entries_are_found_by_name_and_by_time():
+    """R-PL4"""
+    journal = Journal()
+    for number in range(6):
+        journal.append(float(number), failed(number, "even" if number % 2 == 0 else "odd"))
+    assert [entry.event.number for entry in journal.entries(name="odd")] == [1, 3, 5]
+    assert [entry.event.number for entry in journal.entries(since=3.0)] == [4, 5]
+    assert [entry.event.number for entry in journal.entries(name="even", since=1.0)] == [2, 4]
+
+
+@pytest.mark.parametrize("limit, found", [(None, 4), (2, 2), (1, 1), (0, 0), (9, 4)])
+def test_a_limit_keeps_the_last_entries_and_a_limit_of_none_keeps_none(limit, found):
+    journal = Journal()
+    for number in range(4):
+        journal.append(0.5, failed(number))
+    entries = journal.entries(limit=limit)
+    assert [entry.event.number for entry in entries] == list(range(4))[4 - found :]
+
+
+def test_successes_are_counted_by_the_second_and_only_for_so_many_seconds():
+    """R-PL4"""
+    journal = Journal(seconds=2)
+    for wall in (1.0, 1.9, 2.0, 5.5, 5.6, 5.7):
+        journal.count_success(wall)
+    assert journal.successes() == [(2, 1), (5, 3)]
+
+
+def test_an_entry_survives_json_and_takes_the_program_it_came_from():
+    event = CallRejected(4, 1.5, "n", "bulkhead", "full", None, {"limit": 2})
+    entry = Entry(100.0, "", event)
+    data = json.loads(json.dumps(entry.as_json()))
+    assert entry_from_json(data) == entry
+    assert entry_from_json(data, "worker-1") == Entry(100.0, "worker-1", event)
+
+
+def test_a_reported_entry_is_kept_with_its_source():
+    journal = Journal()
+    entry = Entry(100.0, "worker-1", CallFailed(*failed(1)[1:]))
+    journal.add_entry(entry)
+    assert journal.entries() == [entry]
+
+
+def test_an_unknown_event_is_refused_with_the_list_of_known_ones():
+    with pytest.raises(ValueError, match=r"unknown event 'CircuitExploded': known are CallFailed, CallRejected"):
+        entry_from_json({"event": "CircuitExploded"})
+
+
+def test_an_event_without_one_of_its_fields_is_refused_by_the_fields_name():
+    with pytest.raises(ValueError, match="CallFailed lacks the field 'cause'"):
+        entry_from_json({"event": "CallFailed", "number": 1, "at": 0.0, "name": "n", "verdict": "failure"})
+
+
+def test_every_kind_of_event_begins_with_number_moment_and_name():
+    for kind in EVENTS.values():
+        assert kind._fields[:3] == ("number", "at", "name"), kind
+
+
+def test_a_raw_event_becomes_its_named_tuple():
+    assert inflate(failed(3)) == CallFailed(3, 3.0, "n", "failure", "ValueError", 0.1)

@@ -1,0 +1,145 @@
+"""Every mistake in a setting is refused at construction, with place, value and remedy."""
+
+# mypy: disable-error-code="arg-type,list-item"
+# What a type checker would refuse is refused at run time too.
+
+import math
+import re
+
+import pytest
+
+from seawall import (
+    Bulkhead,
+    CircuitBreaker,
+    ConfigurationError,
+    ConsecutiveFailures,
+    Deadline,
+    FailureCount,
+    FailureRate,
+    Fallback,
+    RateLimiter,
+    Retry,
+    SlowRate,
+    Timeout,
+)
+from seawall.backoff import Backoff, Constant, Custom, Exponential, Fibonacci, Linear
+
+CASES = [
+    # what is built, the place, the value, a word of the remedy
+    (lambda: Timeout(0), "Timeout.limit", "0", "above 0"),
+    (lambda: Timeout(math.nan), "Timeout.limit", "nan", "seconds"),
+    (lambda: Timeout(1, mode="signal"), "Timeout.mode", "'signal'", '"cooperative" or "thread"'),
+    (lambda: Timeout(1, max_threads=0), "Timeout.max_threads", "0", "at least 1"),
+    (lambda: Timeout(1, name=" "), "Timeout.name", "' '", "not empty"),
+    (lambda: Deadline(-1), "Deadline.limit", "-1", "above 0"),
+    (lambda: Retry(0), "Retry.attempts", "0", "at least 1"),
+    (lambda: Retry(True), "Retry.attempts", "True", "whole number"),
+    (lambda: Retry(backoff=1.0), "Retry.backoff", "1.0", "seawall.backoff"),
+    (lambda: Retry(max_time=0), "Retry.max_time", "0", "above 0"),
+    (lambda: Retry(retry_after_cap=-1), "Retry.retry_after_cap", "-1", "at least 0"),
+    (lambda: Retry(retryable=[ValueError]), "Retry.retryable", "[<class 'ValueError'>]", "tuple"),
+    (lambda: Retry(retryable=(ValueError, 3)), "Retry.retryable", "3", "exception type"),
+    (lambda: Retry(retryable=int), "Retry.retryable", "int", "exception type"),
+    (lambda: Retry(retry_result=3), "Retry.retry_result", "3", "function"),
+    (lambda: CircuitBreaker(0), "CircuitBreaker.failure_threshold", "0", "at least 1"),
+    (lambda: CircuitBreaker(trip=[]), "CircuitBreaker.trip", "[]", "add one"),
+    (lambda: CircuitBreaker(trip=[5]), "CircuitBreaker.trip", "5", "ConsecutiveFailures"),
+    (lambda: CircuitBreaker(trip=FailureRate()), "CircuitBreaker.trip", "FailureRate", "list"),
+    (lambda: CircuitBreaker(recovery_timeout=-1), "CircuitBreaker.recovery_timeout", "-1", "at least 0"),
+    (lambda: CircuitBreaker(half_open_max_calls=0), "CircuitBreaker.half_open_max_calls", "0", "at least 1"),
+    (lambda: CircuitBreaker(success_threshold=0), "CircuitBreaker.success_threshold", "0", "at least 1"),
+    (lambda: CircuitBreaker(lease=0), "CircuitBreaker.lease", "0", "above 0"),
+    (lambda: CircuitBreaker(record=[OSError]), "CircuitBreaker.record", "OSError", "tuple"),
+    (lambda: CircuitBreaker(ignore="KeyError"), "CircuitBreaker.ignore", "'KeyError'", "exception type"),
+    (lambda: CircuitBreaker(classify="rule"), "CircuitBreaker.classify", "'rule'", "function"),
+    (lambda: RateLimiter("60"), "RateLimiter.rate", "'60'", "60/minute"),
+    (lambda: RateLimiter("60/fortnight"), "RateLimiter.rate", "'60/fortnight'", "60/minute"),
+    (lambda: RateLimiter("0/minute"), "RateLimiter.rate", "'0/minute'", "above 0"),
+    (lambda: RateLimiter("inf/minute"), "RateLimiter.rate", "'inf/minute'", "above 0"),
+    (lambda: RateLimiter("nan/minute"), "RateLimiter.rate", "'nan/minute'", "above 0"),
+    (lambda: RateLimiter(60), "RateLimiter.rate", "60", "60/minute"),
+    (lambda: RateLimiter("many/minute"), "RateLimiter.rate", "'many/minute'", "60/minute"),
+    (lambda: RateLimiter("1/second", burst=0.5), "RateLimiter.burst", "0.5", "at least 1"),
+    (lambda: RateLimiter("1/second", max_wait=-1), "RateLimiter.max_wait", "-1", "at least 0"),
+    (lambda: Bulkhead(0), "Bulkhead.max_concurrent", "0", "at least 1"),
+    (lambda: Bulkhead(1, queue=-1), "Bulkhead.queue", "-1", "at least 0"),
+    (lambda: Bulkhead(1, queue=1, max_wait=-1), "Bulkhead.max_wait", "-1", "at least 0"),
+    (lambda: Fallback(0, on=[ValueError]), "Fallback.on", "ValueError", "tuple"),
+    (lambda: Fallback(0, on=lambda e: True), "Fallback.on", "lambda", "exception type"),
+    (lambda: ConsecutiveFailures(0), "ConsecutiveFailures.threshold", "0", "at least 1"),
+    (lambda: FailureCount(0), "FailureCount.threshold", "0", "at least 1"),
+    (lambda: FailureCount(5, window=0), "FailureCount.window", "0", "above 0"),
+    (lambda: FailureRate(0), "FailureRate.rate", "0", "at most 1"),
+    (lambda: FailureRate(1.5), "FailureRate.rate", "1.5", "at most 1"),
+    (lambda: FailureRate(min_calls=0), "FailureRate.min_calls", "0", "at least 1"),
+    (lambda: FailureRate(window=math.inf), "FailureRate.window", "inf", "seconds"),
+    (lambda: FailureRate(calls=0), "FailureRate.calls", "0", "at least 1"),
+    (lambda: FailureRate(calls=5, min_calls=6), "FailureRate.min_calls", "6", "min_calls <= 5"),
+    (lambda: SlowRate(slower_than=0), "SlowRate.slower_than", "0", "above 0"),
+    (lambda: Exponential(base=-1), "Exponential.base", "-1", "at least 0"),
+    (lambda: Exponential(base="1"), "Exponential.base", "'1'", "seconds"),
+    (lambda: Linear(cap=math.nan), "Linear.cap", "nan", "at least"),
+    (lambda: Constant(base=20.0), "Constant.cap", "10.0", "at least its base"),
+    (lambda: Fibonacci(base=2.0, cap=1.0), "Fibonacci.cap", "1.0", "at least its base"),
+    (lambda: Exponential(multiplier=0.5), "Exponential.multiplier", "0.5", "at least 1"),
+    (lambda: Exponential(multiplier=math.inf), "Exponential.multiplier", "inf", "finite"),
+    (lambda: Linear(jitter="some"), "Linear.jitter", "'some'", '"decorrelated"'),
+    (lambda: Linear(jitter=1.5), "Linear.jitter", "1.5", "between 0 and 1"),
+    (lambda: Linear(jitter=True), "Linear.jitter", "True", "between 0 and 1"),
+    (lambda: Linear(jitter=(2.0, 1.0)), "Linear.jitter", "(2.0, 1.0)", "low <= high"),
+    (lambda: Linear(jitter=(0.5, math.inf)), "Linear.jitter", "inf", "low <= high"),
+    (lambda: Linear(jitter=(1.0, 2.0, 3.0)), "Linear.jitter", "(1.0, 2.0, 3.0)", "pair"),
+    (lambda: Linear(jitter=["full"]), "Linear.jitter", "['full']", "pair"),
+    (lambda: Custom(rule=3), "Custom.rule", "3", "function"),
+]
+
+
+@pytest.mark.parametrize("build, place, value, remedy", CASES, ids=[f"{n}-{case[1]}" for n, case in enumerate(CASES)])
+def test_a_mistake_is_refused_with_place_value_and_remedy(build, place, value, remedy):
+    """R-CF1"""
+    with pytest.raises(ConfigurationError) as caught:
+        build()
+    message = str(caught.value)
+    assert re.match(rf"{re.escape(place)}\b", message), message
+    assert value in message
+    assert remedy in message
+
+
+def test_two_ways_to_say_when_to_trip_are_refused():
+    """R-CB2"""
+    with pytest.raises(ConfigurationError, match="failure_threshold and trip are two ways to say one thing"):
+        CircuitBreaker(3, trip=[FailureRate()])
+
+
+def test_the_shared_base_of_all_backoffs_knows_no_rule():
+    """R-RT1"""
+    with pytest.raises(NotImplementedError):
+        Backoff().raw(0)
+
+
+@pytest.mark.parametrize("how", ["open", "closed", "disabled"])
+def test_a_pin_needs_an_owner_and_a_reason(how):
+    """R-CB1"""
+    breaker = CircuitBreaker()
+    for owner, reason in (("", "why"), ("mia", "")):
+        with pytest.raises(ConfigurationError, match=rf"force\('{how}'\): owner and reason must be given"):
+            breaker.force(how, owner=owner, reason=reason)
+    with pytest.raises(ConfigurationError, match=r"force.expires_in = 0: .*above 0"):
+        breaker.force(how, owner="mia", reason="why", expires_in=0)
+
+
+def test_a_pin_to_an_unknown_state_names_the_known_ones():
+    """R-CB1"""
+    with pytest.raises(ConfigurationError, match=r"force\('half-open'\): must be \"open\", \"closed\" or \"disabled\""):
+        CircuitBreaker().force("half-open", owner="mia", reason="why")
+
+
+@pytest.mark.parametrize("cost", [0, -1, 10.5])
+def test_a_cost_that_can_never_be_paid_is_an_error_at_once(cost):
+    """R-RL1"""
+    from seawall.core.permit import Ask
+
+    limiter = RateLimiter("1/second", burst=10, max_wait=5.0, name="tokens")
+    for ask in (limiter.acquire, lambda ask: limiter.enter(ask, None)):
+        with pytest.raises(ConfigurationError, match=rf'RateLimiter "tokens": cost = {cost}.*at most the burst of 10'):
+            ask(Ask(cost=cost))
