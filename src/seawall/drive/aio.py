@@ -104,12 +104,15 @@ class Queued:
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         call = self._call
-        verdict = Verdict.UNSENT if call.started == self._started else call.judge(error, call.value)
-        self._queue.leave(
-            self._permit,
-            verdict,
-            retry_after=call.hint(error, call.value) if verdict is Verdict.THROTTLED else None,
-        )
+        verdict, hint = Verdict.UNSENT, None
+        try:
+            if call.started > self._started:
+                verdict = Verdict.IGNORED  # if the user's own rule, which comes next, should raise
+                verdict = call.judge(error, call.value)
+            if verdict is Verdict.THROTTLED:
+                hint = call.hint(error, call.value)
+        finally:
+            self._queue.leave(self._permit, verdict, retry_after=hint)
 
 
 def guard(policy: Any, inner: AsyncStep) -> AsyncStep:
