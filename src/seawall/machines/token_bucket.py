@@ -101,8 +101,15 @@ class TokenBucket:
         return place
 
     def claim(self, place: Parked, now: float) -> Permit | Parked | Rejection:
-        """The permit of one who waited once its time has come; the place itself while it has not."""
+        """The permit of one who waited once its time has come; the place itself while it has not.
+
+        A refusal, with the tokens given back, if a pause that the dependency asked for has made the wait too long.
+        """
         if place.wake_at is not None and now < place.wake_at:
+            until = place.entered_at + self.options.max_wait
+            if place.wake_at > (until if place.ask.deadline is None else min(until, place.ask.deadline)):
+                self.abandon(place, now)
+                return self._reject("throttled", place.wake_at - now, place.ask, now)
             return place
         if place in self.waiting:
             self.waiting.remove(place)
@@ -173,6 +180,9 @@ class TokenBucket:
             self.counts["allowed"] -= 1
         elif verdict is Verdict.THROTTLED and retry_after is not None:
             self.blocked_until = max(self.blocked_until, now + retry_after)
+            for place in self.waiting:  # they look when they thought their time would come, and wait on
+                if place.wake_at is not None:
+                    place.wake_at = max(place.wake_at, self.blocked_until)
 
     def begin(self, permit: Permit, now: float) -> None:
         """Nothing to do: tokens carry no lease."""
