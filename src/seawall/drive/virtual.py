@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import asyncio
 
 _POLL = 0.001  # real seconds between two looks while some thread is still working
+_BLUR = 1e-6  # virtual seconds: what a moment may lose on its way through a loop's own scale
 
 
 class VirtualClock:
@@ -35,6 +36,7 @@ class VirtualClock:
         self._busy: dict[int, int] = {}  # threads that have said they work, by identity, and how often
         self._waits: dict[int, tuple[float | None, Callable[[], bool]]] = {}  # until when, and whether woken before
         self._next = 0
+        self._exact: list[float] = []  # moments that loops were asked to wait for, as they were before that way
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
     # --------------------------------------------------------------- time
@@ -131,6 +133,10 @@ class VirtualClock:
     def loop_time(self, loop: asyncio.AbstractEventLoop, until: float) -> float:
         """The moment `until` on the scale of `loop.time()`; adopts the loop."""
         self.adopt(loop)
+        with self._condition:
+            self._exact = [moment for moment in self._exact if moment > self._now]
+            if until > self._now:
+                self._exact.append(until)
         return loop.time() + (until - self._now)
 
     def adopt(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -152,7 +158,7 @@ class VirtualClock:
     def select(self, inner: Any, seconds: float | None) -> Any:
         """What a loop with nothing to do for `seconds` does: look at its descriptors, and let time jump."""
         ready = inner.select(0)
-        until = None if seconds is None else self._now + seconds
+        until = None if seconds is None else self._snapped(self._now + seconds)
         while not ready and (until is None or self._now < until):
             with self._waiting(until, lambda: bool(inner.select(0))):
                 jumped = self._jump()
@@ -164,6 +170,11 @@ class VirtualClock:
             if until is None:
                 break
         return ready
+
+    def _snapped(self, moment: float) -> float:
+        """The moment that was meant: one that is rounded down would never come for those who wait for it."""
+        with self._condition:
+            return max((exact for exact in self._exact if abs(exact - moment) <= _BLUR), default=moment)
 
 
 class _JumpingSelector:
