@@ -1,6 +1,8 @@
 """Retries: never past the deadline, never sooner than asked, never together."""
 
 import asyncio
+from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -61,7 +63,7 @@ def test_the_delays_follow_the_rule_in_both_colours(backoff, delays):
 
     def scenario(driven):
         began = moments(driven, ConnectionError())
-        return [round(after - before, 6) for before, after in zip(began, began[1:], strict=False)]
+        return [round(after - before, 6) for before, after in pairwise(began)]
 
     assert run_both(lambda: [retry(4, backoff=backoff, chance=lambda: 0.5)], scenario) == delays
 
@@ -154,7 +156,8 @@ def test_giving_up_has_a_reason(options, script, reason, calls):
 
     def scenario(driven):
         dependency = Scripted(script)
-        with Recorder() as recorder, pytest.raises((ConnectionError, TypeError, AssertionError, ValueError)):
+        failing = pytest.raises((ConnectionError, TypeError, AssertionError, ValueError))
+        with Recorder() as recorder, failing:
             driven.call(dependency)
         (policy,) = driven.pipeline.policies
         return recorder.of(RetryGaveUp)[0].reason, dependency.calls, policy.snapshot().counters[f"failures.{reason}"]
@@ -187,6 +190,11 @@ def test_an_answer_that_says_overloaded_is_tried_again_by_default():
     assert run_both(lambda: [retry()], scenario) == (404, pytest.approx(8.0))
 
 
+def asyncio_run(pipeline, dependency):
+    """The awaited form of the same call."""
+    return run_async(pipeline.acall(dependency.acall))
+
+
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
 def test_an_interrupt_is_never_tried_again(interrupt):
     """R-RT2, R-RT5"""
@@ -194,11 +202,10 @@ def test_an_interrupt_is_never_tried_again(interrupt):
         for call in ("call", "acall"):
             dependency = Scripted([interrupt])
             pipeline = Pipeline("p", retry(9, retryable=BaseException), registry=None)
+            plain = partial(pipeline.call, dependency)
+            awaited = partial(asyncio_run, pipeline, dependency)
             with pytest.raises(interrupt):
-                if call == "call":
-                    pipeline.call(dependency)
-                else:
-                    run_async(pipeline.acall(dependency.acall))
+                (plain if call == "call" else awaited)()
             assert dependency.calls == 1
 
 
