@@ -128,19 +128,25 @@ class RateLimiter(PolicyBase):
         return granted
 
     def claim(self, place: Parked) -> Permit | Parked | Rejection:
-        """The permit of one whose time has come."""
+        """The permit of one whose time has come, or a refusal if a pause has made its wait too long."""
         with self._lock:
             now = self.clock.now()
             state = self._machine.claim(place, now)
             if isinstance(state, Permit):
                 self._waits.observe(now - place.entered_at)
+            behind = list(self._machine.waiting) if isinstance(state, Rejection) else []
         self._publish()
+        self._wake(behind)
         return state
 
     def abandon(self, place: Parked) -> None:
         """One who waited goes away; those behind it move up."""
         with self._lock:
             behind = self._machine.abandon(place, self.clock.now())
+        self._wake(behind)
+
+    def _wake(self, behind: list[Parked]) -> None:
+        """Have those who moved up look at their new time."""
         for other in behind:
             if other.waiter is not None:
                 other.waiter.wake()
