@@ -88,14 +88,14 @@ def in_tasks(pipeline: Pipeline, clock: VirtualClock, plans: list[Plan], looks: 
     async def one(number: int, plan: Plan) -> Any:
         async def function() -> Any:
             ran.append(number)
-            await asyncio.sleep(plan.takes)  # noqa: TID251 - on the virtual clock
+            await asyncio.sleep(plan.takes)
             return act(plan.end)
 
-        await asyncio.sleep(plan.at)  # noqa: TID251 - the same
+        await asyncio.sleep(plan.at)
         return await pipeline.acall(function)
 
     async def look(at: float) -> None:
-        await asyncio.sleep(at)  # noqa: TID251 - the same
+        await asyncio.sleep(at)
         states[at] = circuit.state
 
     async def everything() -> list[Any]:

@@ -22,6 +22,7 @@ from seawall import (
 )
 from seawall.backoff import Constant
 from seawall.testing import Scripted, run_async, run_both, virtual_time
+from tests.support.names import named
 from tests.support.policies import Watch
 
 
@@ -95,7 +96,7 @@ def test_a_cancelled_call_is_neutral_everywhere_and_gives_everything_back():
         assert pipeline.snapshot().counters["calls.cancelled"] == 4
 
 
-@pytest.mark.parametrize("end", [asyncio.CancelledError(), AnswerError(404), CircuitOpenError("inner")], ids=repr)
+@pytest.mark.parametrize("end", [asyncio.CancelledError(), AnswerError(404), CircuitOpenError("inner")], ids=named)
 def test_a_neutral_trial_gives_its_place_back(end):
     """R-CB4"""
     with virtual_time():
@@ -289,7 +290,7 @@ def test_asking_again_after_the_time_a_refusal_named_succeeds():
         (KeyboardInterrupt(), False),
         (asyncio.CancelledError(), False),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_a_fallback_acts_on_failures_and_never_on_a_cancel_or_a_callers_mistake(end, acts):
     """R-FB1"""
