@@ -115,7 +115,7 @@ def picture(page, name):
 
 def outage(server, page):
     server.scene("outage")
-    page.wait_for_selector(".story.l2")
+    page.wait_for_selector(".story.l2 .answers >> text=orders: payments degraded")
 
 
 def test_when_all_is_well_it_says_so_in_one_line(look):
