@@ -43,6 +43,7 @@ class Service:
 
     def __init__(self, name, rate, slowness, dice):
         self.name, self.rate, self.slowness, self.dice = name, rate, slowness, dice
+        self.taken = None
         self.good = self.bad = self.refused = self.degraded = 0
         self.histogram = Histogram(DURATION_BOUNDS)
         self.state, self.since, self.trial_at, self.reason, self.forced = "closed", None, 0.0, "", None
@@ -61,6 +62,12 @@ class Service:
                 self.histogram.observe(self.slowness * self.dice.lognormvariate(0, 0.5))
 
     def snapshots(self):
+        """Its circuit and its pipeline; made anew only when something happened."""
+        if self.taken is None:
+            self.taken = self.take()
+        return self.taken
+
+    def take(self):
         data = self.histogram.data()
         return (
             PolicySnapshot(
@@ -105,6 +112,8 @@ class Play:
         self.bus.journal.append(time.time() - ago, (kind, self.number, SYSTEM_CLOCK.now() - ago, *fields))
 
     def publish_hub(self):
+        for service in list(self.services.values())[:3]:
+            service.taken = None  # a scene may have changed them
         pairs = [service.snapshots() for service in self.services.values()]
         self.hub.policies, self.hub.pipelines = [p for p, _ in pairs], [q for _, q in pairs]
         snapshot = Snapshot(time.time(), tuple(self.hub.pipelines[:3]), tuple(self.hub.policies[:3]))
@@ -113,6 +122,14 @@ class Play:
             ProgramState("orders", 4102, "w1", start, time.time(), live=True, snapshot=snapshot),
             ProgramState("orders", 4103, "w2", start, time.time(), live=True, snapshot=snapshot),
         ]
+
+    def go_on(self):
+        """Let a second pass."""
+        everyone = list(self.services.values())
+        for service in everyone[:3] + random.sample(everyone[3:], min(50, len(everyone) - 3)):
+            service.live(1)
+            service.taken = None
+        self.publish_hub()
 
     def set(self, scene):
         self.scene = scene
@@ -185,6 +202,7 @@ class PlayedHub(HandHub):
 
     async def force(self, name, state, *, owner, reason, expires_in):
         service = self.play.services[name]
+        service.taken = None
         service.state = "disabled" if state == "disabled" else f"forced-{state}"
         service.reason = f"by {owner}: {reason}"
         service.forced = {"state": state, "owner": owner, "reason": reason, "expires_at": time.time() + expires_in}
@@ -194,6 +212,7 @@ class PlayedHub(HandHub):
 
     async def release(self, name, *, owner, reason):
         service = self.play.services[name]
+        service.taken = None
         service.state, service.reason, service.forced = "closed", "", None
         self.play.publish_hub()
         return await super().release(name, owner=owner, reason=reason)
@@ -260,9 +279,7 @@ async def main():
     print(json.dumps({"address": address, "token": TOKEN}), flush=True)
     while not serving.done():
         await asyncio.wait({serving}, timeout=1)
-        for service in play.services.values():
-            service.live(1)
-        play.publish_hub()
+        await asyncio.to_thread(play.go_on)  # what the programs do must not hold up the server
     await monitor.stop()
 
 
