@@ -250,7 +250,7 @@ async def test_deaf_children_among_many_do_not_use_up_the_time_of_the_others(sup
     await supervisor.stop()
     assert time.monotonic() - began < 5
     how = {e.name: e.how for e in events(supervisor, ProcessExited)}
-    assert how == {f"p{n}": "killed by SIGKILL" if n % 2 else "killed by SIGTERM" for n in range(8)}
+    assert how == {f"p{n}": "killed by SIGKILL" if n % 2 else "stopped as asked" for n in range(8)}
 
 
 async def test_kill_ends_a_stop_that_takes_too_long(supervise):
