@@ -239,7 +239,7 @@ async def test_twenty_children_are_stopped_in_reverse_order_within_the_grace_tim
     assert time.monotonic() - began < 10
     exits = events(supervisor, ProcessExited)
     assert [e.name for e in exits] == [one.name for one in reversed(options)]
-    assert {e.how for e in exits} == {"exit code 0"}
+    assert {e.how for e in exits} == {"stopped as asked"}
 
 
 async def test_deaf_children_among_many_do_not_use_up_the_time_of_the_others(supervise):

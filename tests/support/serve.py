@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import random
+import socket
 import sys
 import threading
 import time
@@ -32,7 +33,6 @@ from seawall.events.types import (
 from seawall.health import DiskCheck, HttpCheck, MemoryCheck, Monitor, TcpCheck
 from seawall.measure.histogram import DURATION_BOUNDS, Histogram
 from seawall.server import Parts, build_app
-from seawall.server.sockets import listen
 from tests.support.ops import HandHub, HandSupervisor, ProcessState, ProgramState
 
 TOKEN = "token-of-the-play"
@@ -220,7 +220,10 @@ async def main():
     hub, supervisor = PlayedHub(SYSTEM_CLOCK), HandSupervisor()
     play = hub.play = Play(given.policies, bus, hub, supervisor)
     play.scene_well()
-    listening = listen("127.0.0.1", 0)
+    # the protocol by its number: asyncio sends small packets at once only then
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(512)
     address = f"127.0.0.1:{listening.getsockname()[1]}"
     checks = [
         DiskCheck(name="disk", path=given.folder, degraded_below=0.0, critical_below=0.0),
