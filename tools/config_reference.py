@@ -31,7 +31,8 @@ HEAD = """\
 After this page you know every section and key of `seawall.toml`, what values it takes and what holds without it.
 
 `seawall check FILE` lists every mistake in a file at once, each with its line, its value and what to do about it.
-Nothing of a file with a mistake is ever used: neither does the daemon start, nor does a program get half of its pipelines.
+Nothing of a file with a mistake is ever used: neither does the daemon start, nor does a program get half of its
+pipelines.
 
 Kinds of values:
 
@@ -42,9 +43,9 @@ Kinds of values:
 | address | `"host:port"`; IPv6 in brackets: `"[::1]:8900"` |
 | name | letters, digits, `_` and `-`, at most 63, beginning with a letter or digit |
 
-Placeholders are filled in when the daemon starts: `{python}` is its own Python; `{NAME.address}` is where the
-process `NAME` listens (its first address); in `daemon.hints` also `{NAME.pid}` and `{server.address}`. Other braces stay as they
-are. Relative paths start from the folder of the file.
+Placeholders are filled in when the daemon starts: `{python}` is its own Python; `{NAME.address}` is where the process
+`NAME` listens (its first address); in `daemon.hints` also `{NAME.pid}`; `{server.address}` is where the daemon listens.
+Other braces stay as they are. Relative paths start from the folder of the file.
 """
 
 #: What each section looks like in a file; every example on the page is checked by a test.

@@ -86,3 +86,8 @@ def test_every_choice_that_differs_names_a_vector_that_is_not_core():
     portability = {vector.id: vector.portability for vector in VECTORS}
     assert not {id for id in DIFFERENT if portability.get(id) == "core"}
     assert not set(DIFFERENT) - set(portability)
+
+
+def test_every_choice_that_differs_is_explained():
+    page = (HERE.parents[1] / "docs" / "explanation" / "choices.md").read_text("utf-8")
+    assert not [id for id in DIFFERENT if f"`{id}`" not in page]

@@ -219,7 +219,7 @@ class TestAnOutage:
 def look_at_the_page(address: str) -> None:
     """Open the page in a real browser, during the outage, and keep a picture of it."""
     if CHROMIUM is None:
-        print("LEFT OUT: the look at the page, because chromium is not installed (apt-get install chromium)")
+        print("LEFT OUT: the look at the page, because chromium is not installed (apt-get install chromium)")  # noqa: T201
         return
     from playwright.sync_api import sync_playwright
 

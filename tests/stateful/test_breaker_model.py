@@ -15,12 +15,14 @@ from tests.stateful.breaker_model import Call, Model
 # All moments are multiples of 1/8, so that sums are exact and every boundary is met.
 moments = st.integers(1, 80).map(lambda n: n / 8)
 rates = st.sampled_from([0.07, 0.25, 0.3, 0.35, 0.5, 0.7, 1.0])
-spans = st.sampled_from([{"window": 2.5}, {"window": 5.0}, {"calls": 4}, {"calls": 20}])
+spans: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [{"window": 2.5}, {"window": 5.0}, {"calls": 4}, {"calls": 20}]
+)
 few = st.integers(1, 4)
 
 
 @st.composite
-def rate_rules(draw, kind: Any, **more: Any) -> Any:
+def rate_rules(draw: st.DrawFn, /, kind: Any, **more: Any) -> Any:
     return kind(draw(rates), **draw(spans), min_calls=draw(few), **more)
 
 

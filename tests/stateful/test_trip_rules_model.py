@@ -20,7 +20,8 @@ rates = st.sampled_from([0.01, 0.1, 0.25, 0.3, 1 / 3, 0.5, 0.55, 0.7, 1.0])
 
 def at_moments(history: list[Seen]) -> list[Seen]:
     """The history with waiting times turned into moments."""
-    now, found = 0.0, []
+    now = 0.0
+    found: list[Seen] = []
     for wait, failed, took in history:
         now += wait
         found.append((now, failed, took))
@@ -28,7 +29,7 @@ def at_moments(history: list[Seen]) -> list[Seen]:
 
 
 @st.composite
-def rules(draw) -> Any:
+def rules(draw: st.DrawFn, /) -> Any:
     kind = draw(st.sampled_from(["run", "count", "rate", "slow"]))
     if kind == "run":
         return ConsecutiveFailures(draw(few))
@@ -47,7 +48,8 @@ def _calls(size: int) -> dict[str, int]:
 
 @given(rules(), histories)
 def test_a_rule_is_met_exactly_when_the_log_says_so(rule, history):
-    tracker, log = rule.tracker(), []
+    tracker = rule.tracker()
+    log: list[Seen] = []
     for seen in at_moments(history):
         log.append(seen)
         now, failed, took = seen
@@ -61,13 +63,11 @@ def test_a_rule_is_met_exactly_when_the_log_says_so(rule, history):
 def test_a_share_that_is_reached_exactly_trips(percent, calls):
     hits = -(-percent * calls // 100)  # the least number that reaches it
     tracker = FailureRate(percent / 100, calls=calls, min_calls=calls).tracker()
-    for number in range(calls):
-        evidence = tracker.add(number < hits, 0.0, 0.0)
-    assert evidence is not None, f"{hits} of {calls} is {percent} % or more"
+    found = [tracker.add(number < hits, 0.0, 0.0) for number in range(calls)]
+    assert found[-1] is not None, f"{hits} of {calls} is {percent} % or more"
     tracker = FailureRate(percent / 100, calls=calls, min_calls=calls).tracker()
-    for number in range(calls):
-        evidence = tracker.add(number < hits - 1, 0.0, 0.0)
-    assert evidence is None, f"{hits - 1} of {calls} is less than {percent} %"
+    found = [tracker.add(number < hits - 1, 0.0, 0.0) for number in range(calls)]
+    assert found[-1] is None, f"{hits - 1} of {calls} is less than {percent} %"
 
 
 @pytest.mark.parametrize("calls, percent", [(100, 7), (20, 55), (25, 28), (3, 100)])
@@ -80,7 +80,8 @@ def test_a_share_that_floats_multiply_badly_trips_all_the_same(calls, percent):
 
 @given(st.integers(1, 20), histories)
 def test_a_count_window_holds_the_last_so_many(size, history):
-    window, log = CountWindow(size), []
+    window = CountWindow(size)
+    log: list[tuple[bool, bool, float]] = []
     for now, failed, took in at_moments(history):
         slow = took > 0.5
         window.add(failed, slow, took, now)
@@ -97,7 +98,8 @@ def test_a_count_window_holds_the_last_so_many(size, history):
 def test_a_time_window_holds_the_buckets_that_reach_into_it(shape, history, later):
     length, buckets = shape
     width = Fraction(length) / buckets
-    window, log = TimeWindow(length, buckets), []
+    window = TimeWindow(length, buckets)
+    log: list[Seen] = []
     for now, failed, took in at_moments(history):
         window.add(failed, False, took, now)
         log.append((now, failed, took))

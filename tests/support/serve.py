@@ -274,9 +274,9 @@ async def main():
         parts.stopping = server.should_exit = True
 
     threading.Thread(target=follow, daemon=True).start()
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
-    print(json.dumps({"address": address, "token": TOKEN}), flush=True)
+    print(json.dumps({"address": address, "token": TOKEN}), flush=True)  # noqa: T201 - read by the test that started this
     while not serving.done():
         await asyncio.wait({serving}, timeout=1)
         await asyncio.to_thread(play.go_on)  # what the programs do must not hold up the server

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Any, Protocol
 
-from seawall.cli.terminal import Writer, clock_time, paint, wants_colour
+from seawall.cli.terminal import clock_time, paint, wants_colour
 from seawall.daemon.audience import Facts
 from seawall.daemon.summary import PipelineLine, Summary
 from seawall.events.journal import Entry
+from seawall.events.types import ProcessExited
 from seawall.events.words import describe, seconds
 
 #: Shape and colour of what happened; the sentence says it, too.
@@ -27,10 +28,20 @@ _MARKS = {
 _CHECKS = {"healthy": ("●", "green"), "degraded": ("◐", "yellow"), "unknown": ("?", "yellow")}
 
 
+class Output(Protocol):
+    """Where lines go."""
+
+    def out(self, text: str) -> None:
+        """Lines for standard output."""
+
+    def err(self, text: str) -> None:
+        """Lines for standard error."""
+
+
 class Plain:
     """Lines for people."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Output) -> None:
         self._writer = writer
         self._colour = wants_colour(sys.stdout)
         self._colour_err = wants_colour(sys.stderr)
@@ -73,7 +84,7 @@ class Plain:
 class Json:
     """One JSON object a line."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Output) -> None:
         self._writer = writer
 
     def progress(self, what: str, elapsed: float) -> None:
@@ -116,6 +127,8 @@ def _mark(event: Any) -> tuple[str, str]:
     """Shape and colour of an event."""
     if type(event).__name__ == "CheckChanged":
         return _CHECKS.get(event.now, ("✕", "red"))
+    if isinstance(event, ProcessExited) and event.how == "stopped as asked":
+        return ("▹", "dim")
     return _MARKS.get(type(event).__name__, ("·", "dim"))
 
 

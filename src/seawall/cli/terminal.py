@@ -50,11 +50,12 @@ class Writer:
         """Lines for standard error."""
         self._put(sys.stderr, text)
 
-    def close(self, patience: float = 2.0) -> None:
-        """Write what is waiting, for at most `patience` seconds."""
+    def close(self, patience: float = 2.0) -> bool:
+        """Write what is waiting, for at most `patience` seconds; True if all of it is written."""
         with contextlib.suppress(queue.Full):
             self._lines.put(None, timeout=patience)
         self._thread.join(patience)
+        return not self._thread.is_alive()
 
     def _put(self, stream: TextIO, text: str) -> None:
         """Queue a text, or count it as left out."""

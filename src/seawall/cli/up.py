@@ -31,8 +31,8 @@ def run(file: Path, limit: str, as_json: bool) -> int:  # noqa: FBT001  # handed
         writer.err(json.dumps({"error": str(error)}) if as_json else str(error))
         code = WRONG
     finally:
-        writer.close()
-    if code:
-        # NB: after an end at once, threads may be left that hang in a file system; nothing waits for them
+        written = writer.close()
+    if not written:
+        # NB: the writing thread holds standard output, and the interpreter would abort over it on its way out
         os._exit(code)
     return code

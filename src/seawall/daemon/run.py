@@ -17,7 +17,7 @@ from seawall.daemon.audience import Audience, step
 from seawall.daemon.folder import Folder
 from seawall.daemon.logs import logger, logging_to
 from seawall.daemon.saver import Saver
-from seawall.daemon.summary import summarize
+from seawall.daemon.summary import Summary, summarize
 from seawall.events.journal import Entry
 from seawall.events.types import TRANSITIONS, CheckChanged, ProcessExited, ProcessStarted, ProgramLinked, ProgramLost
 
@@ -72,12 +72,15 @@ class Daemon:
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_uncaught)
+        summary: Summary | None = None
         async with AsyncExitStack() as stack:
             folder = Folder(self._config.state_dir)
             folder.take()
             stack.callback(folder.give_back)
             stack.enter_context(logging_to(folder.path / "daemon.log", self._audience.notice))
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is signal.SIG_IGN:
+                    continue  # as nohup has it
                 loop.add_signal_handler(number, self.stop)
                 stack.callback(loop.remove_signal_handler, number)
             made = assemble(self._config, folder, self._clock, self._chance)
@@ -89,7 +92,9 @@ class Daemon:
             made.parts.stopping = True
             if limit is not None:
                 taken = self._clock.now() - began
-                self._audience.summary(summarize(taken, made.hub.snapshot(), made.supervisor.processes()))
+                summary = summarize(taken, made.hub.snapshot(), made.supervisor.processes())
+        if summary is not None:
+            self._audience.summary(summary)
         return AT_ONCE if self._at_once.is_set() else ORDERLY
 
     async def _start(self, made: Assembly, saver: Saver, stack: AsyncExitStack) -> None:

@@ -8,12 +8,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from seawall.daemon.logs import logger
+from seawall.errors.text import describe_error
+from seawall.health.offload import Offload
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
     from seawall.daemon.assembly import Assembly
 
 _EVERY = 2.0
+_PATIENCE = 2.0  # seconds for one write; a disk that hangs holds up a thread, and nothing else
 
 
 class Saver:
@@ -32,6 +35,7 @@ class Saver:
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failed = False
+        self._disk = Offload()
         self._last: dict[str, Any] = {}
 
     def start(self) -> None:
@@ -77,10 +81,16 @@ class Saver:
     async def _write(self, data: dict[str, Any]) -> None:
         """Write it down; a full disk is said once and not every two seconds."""
         try:
-            await asyncio.to_thread(self._made.folder.write_snapshot, data)
-        except (OSError, ValueError, TypeError) as error:
+            async with asyncio.timeout(_PATIENCE):
+                await self._disk.run(lambda: self._made.folder.write_snapshot(data), "saving the state")
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
             if not self._failed:
-                logger.warning("The state could not be saved (%s): seawall status will not know it.", error)
+                logger.warning("The state could not be saved (%s): seawall status will not know it.", _why(error))
             self._failed = True
         else:
             self._failed = False
+
+
+def _why(error: Exception) -> str:
+    """Why a write failed, in words."""
+    return "the disk does not answer" if isinstance(error, TimeoutError) else describe_error(error)

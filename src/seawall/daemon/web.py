@@ -13,6 +13,7 @@ import uvicorn
 
 from seawall.config.values import Address, address_of
 from seawall.core.errors import ConfigurationError
+from seawall.daemon.logs import logger
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -86,11 +87,18 @@ class WebServer:
             RuntimeError: if the application did not start.
         """
         self._task = asyncio.create_task(self._server.serve(sockets=[self._sock]), name="seawall-web")
+        self._task.add_done_callback(self._ended)
         while not self._server.started:
             await asyncio.wait({self._task}, timeout=_STARTING)
             if self._task.done():
                 self._task.result()
                 raise RuntimeError("the web application did not start")
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Say so if it ended without having been asked: everything else goes on without it."""
+        if not self._server.should_exit:
+            error = None if task.cancelled() else task.exception()
+            logger.error("The web server has ended; everything else goes on without the page.", exc_info=error)
 
     async def stop(self) -> None:
         """Take no more requests, end those under way, and close the socket."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 AsyncStep = Callable[[Call], Awaitable[Any]]
+
+_TICK = 1e-6  # seconds: timers fire up to a tick of the loop's clock early; waiting less than that would be spinning
 
 
 async def invoke(call: Call) -> Any:
@@ -82,11 +85,13 @@ class Queued:
         """Stand in line until there is a permit or a refusal."""
         queue = self._queue
         waiter = cast("TaskWaiter", place.waiter)  # `enter` had it made
+        soonest = -math.inf
         try:
             while True:
                 timer = None
                 if place.wake_at is not None:
-                    timer = waiter.loop.call_at(queue.clock.loop_time(waiter.loop, place.wake_at), waiter._look)
+                    at = max(queue.clock.loop_time(waiter.loop, place.wake_at), soonest)
+                    timer = waiter.loop.call_at(at, waiter._look)
                 try:
                     await waiter.future
                 finally:
@@ -96,6 +101,7 @@ class Queued:
                 state = queue.claim(place)
                 if not isinstance(state, Parked):
                     return state
+                soonest = waiter.loop.time() + _TICK
         except BaseException:  # cancelled, perhaps after the slot had been given to it
             queue.abandon(place)
             raise
@@ -104,12 +110,15 @@ class Queued:
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         call = self._call
-        verdict = Verdict.UNSENT if call.started == self._started else call.judge(error, call.value)
-        self._queue.leave(
-            self._permit,
-            verdict,
-            retry_after=call.hint(error, call.value) if verdict is Verdict.THROTTLED else None,
-        )
+        verdict, hint = Verdict.UNSENT, None
+        try:
+            if call.started > self._started:
+                verdict = Verdict.IGNORED  # if the user's own rule, which comes next, should raise
+                verdict = call.judge(error, call.value)
+            if verdict is Verdict.THROTTLED:
+                hint = call.hint(error, call.value)
+        finally:
+            self._queue.leave(self._permit, verdict, retry_after=hint)
 
 
 def guard(policy: Any, inner: AsyncStep) -> AsyncStep:
@@ -141,7 +150,7 @@ async def pause(run: LoopRun, policy: Loop, delay: float) -> None:
     loop_ = asyncio.get_running_loop()
     try:
         while clock.now() < until:
-            await asyncio.sleep(max(0.0, clock.loop_time(loop_, until) - loop_.time()))
+            await asyncio.sleep(max(_TICK, clock.loop_time(loop_, until) - loop_.time()))
     except BaseException:
         run.abandon()
         raise

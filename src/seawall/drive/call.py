@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from seawall.core.errors import DeadlineExceededError, RejectedError
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from seawall.core.clock import Clock
-    from seawall.core.errors import RejectedError
     from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
     from seawall.core.verdict import Verdict
 
@@ -27,7 +28,8 @@ class Call:
     """
 
     __slots__ = (
-        "args", "cause", "clock", "degraded", "entered_at", "fn", "hint", "judge", "kwargs", "label", "last_error",
+        "abandoned", "args", "cause", "clock", "degraded", "entered_at", "fn", "hint", "judge", "kwargs", "label",
+        "last_error",
         "leased", "lingering", "name", "on_attempt", "source", "started", "started_at", "value",
     )  # fmt: skip
 
@@ -51,6 +53,7 @@ class Call:
         self.on_attempt = judging.on_attempt
         self.entered_at = clock.now()
         self.started = 0  # attempts that began
+        self.abandoned = False  # the caller has gone on without it: nothing may begin any more
         self.started_at: float | None = None  # when the attempt began that the innermost guard measures
         self.last_error: BaseException | None = None
         self.leased: list[tuple[Guard, Permit]] = []
@@ -77,7 +80,12 @@ class Call:
 
     def begin(self) -> None:
         """An attempt begins: the innermost guard has admitted it, and nothing of ours stands before the function."""
+        # NB: first this, then the look: whoever abandons first says so and then looks whether it has begun, so that
+        # a call that was refused for lack of time never runs afterwards.
         self.started += 1
+        if self.abandoned:
+            self.started -= 1
+            raise DeadlineExceededError(f'Call to "{self.name}" rejected: its caller has gone on; nothing was sent.')
         now = self.clock.now()
         if self.started_at is None:
             self.started_at = now
@@ -85,8 +93,9 @@ class Call:
             guard.begin(permit)
 
     def failed(self, error: BaseException) -> None:
-        """An attempt has raised."""
-        self.last_error = error
+        """An attempt has raised. The refusal of an inner pipeline does not take the place of a real error."""
+        if self.last_error is None or not isinstance(error, RejectedError):
+            self.last_error = error
 
     def elapsed(self) -> float:
         """Seconds since the attempt began; 0 if it did not."""

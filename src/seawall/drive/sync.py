@@ -64,23 +64,23 @@ class Guarded:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         call = self._call
         duration = call.elapsed()
-        sent = call.started > self._started
-        verdict = self._guard.verdict(call, error) if sent else Verdict.UNSENT
-        if self._outer_start is not None:
-            call.started_at = self._outer_start
-        if self._permit.kind == "trial":
-            call.leased.remove((self._guard, self._permit))
-        if error is not None and not isinstance(error, Exception):
-            cause = "deadline" if verdict.failed else ""  # a cancellation counts only when our deadline made it
-        else:
-            cause = "" if verdict is Verdict.SUCCESS else call.label(error, call.value)
-        self._guard.record(
-            self._permit,
-            verdict,
-            duration,
-            cause=cause,
-            retry_after=call.hint(error, call.value) if verdict is Verdict.THROTTLED else None,
-        )
+        verdict, cause, hint = Verdict.UNSENT, "", None
+        try:
+            if call.started > self._started:
+                verdict = Verdict.IGNORED  # if the user's own rule, which comes next, should raise
+                verdict = self._guard.verdict(call, error)
+            if error is not None and not isinstance(error, Exception):
+                cause = "deadline" if verdict.failed else ""  # a cancellation counts only when our deadline made it
+            elif verdict is not Verdict.SUCCESS:
+                cause = call.label(error, call.value)
+            if verdict is Verdict.THROTTLED:
+                hint = call.hint(error, call.value)
+        finally:
+            if self._outer_start is not None:
+                call.started_at = self._outer_start
+            if self._permit.kind == "trial":
+                call.leased.remove((self._guard, self._permit))
+            self._guard.record(self._permit, verdict, duration, cause=cause, retry_after=hint)
 
 
 class ThreadWaiter(Waiter):
@@ -108,6 +108,7 @@ class Queued:
 
     def __enter__(self) -> None:
         queue = self._queue
+        self._call.lingering = None  # a thread left behind by an attempt before this one has its own slot
         granted = queue.enter(Ask(deadline=deadline_on(queue.clock)), ThreadWaiter)
         if isinstance(granted, Parked):
             granted = self._wait(granted)
@@ -133,11 +134,17 @@ class Queued:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         call = self._call
-        verdict = Verdict.UNSENT if call.started == self._started else call.judge(error, call.value)
-        hint = call.hint(error, call.value) if verdict is Verdict.THROTTLED else None
-        lingering = call.lingering
-        if lingering is None or not lingering.when_ended(lambda: self._queue.leave(self._permit, verdict)):
-            self._queue.leave(self._permit, verdict, retry_after=hint)
+        verdict, hint = Verdict.UNSENT, None
+        try:
+            if call.started > self._started:
+                verdict = Verdict.IGNORED  # if the user's own rule, which comes next, should raise
+                verdict = call.judge(error, call.value)
+            if verdict is Verdict.THROTTLED:
+                hint = call.hint(error, call.value)
+        finally:
+            lingering = call.lingering
+            if lingering is None or not lingering.when_ended(lambda: self._queue.leave(self._permit, verdict)):
+                self._queue.leave(self._permit, verdict, retry_after=hint)
 
 
 def guard(policy: Guard, inner: Step) -> Step:
@@ -221,6 +228,8 @@ def race(policy: Race, inner: Step) -> Step:
             except BaseException as error:
                 instead = run.ended(error)
                 if instead is None or instead is error:
+                    if isinstance(error, Exception) and not isinstance(error, RejectedError):
+                        call.failed(error)  # a worker that was left behind can no longer say so
                     raise
                 if not isinstance(instead, RejectedError):
                     call.failed(instead)

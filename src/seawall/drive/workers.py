@@ -107,18 +107,27 @@ class WorkerPool:
             with self._lock:
                 self.busy -= 1
             raise
-        running.wait()  # time starts when the worker does; a virtual clock must know of it before it jumps
-        clock.wait(worker.done, race.until)
-        with self._lock:
-            came_back = worker.done.is_set()
+        try:
+            running.wait()  # time starts when the worker does; a virtual clock must know of it before it jumps
+            clock.wait(worker.done, race.until)
+        finally:  # also when an interrupt ends the wait: the thread goes on all the same
+            came_back = self._leave(worker)
+            call.absorb(worker.call)
             if not came_back:
-                worker.left = True
-                self.left_behind += 1
-                self.abandoned += 1
-        call.absorb(worker.call)
+                call.lingering = worker
         if not came_back:
-            call.lingering = worker
             raise race.late()
         if worker.error is not None:
             raise worker.error
         return worker.value
+
+    def _leave(self, worker: Worker) -> bool:
+        """Stop waiting for a worker; False if it is left behind."""
+        with self._lock:
+            if worker.done.is_set():
+                return True
+            worker.left = True
+            self.left_behind += 1
+            self.abandoned += 1
+        worker.call.abandoned = True
+        return False

@@ -131,32 +131,46 @@ class Attempt:
         self.number = number
 
     def __enter__(self) -> Self:
-        try:
-            self._passage.enter()
-        except RejectedError as refusal:
-            # nothing ran: as a block cannot be skipped from here, the refusal ends the loop
-            instead = self._owner.give_up(refusal)
-            if instead is refusal:
+        owner = self._owner
+        while True:
+            try:
+                self._passage.enter()
+            except RejectedError as refusal:
+                instead = owner.refused(refusal)
+                if instead is refusal:
+                    raise
+            except BaseException as error:
+                owner.judge.finished(owner.call, error)
                 raise
-        else:
-            return self
-        raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
+            else:
+                return self
+            if isinstance(instead, BaseException):
+                raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
+            sync.pause(owner.run, owner.retry, instead)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
         self._passage.exit(error)
         return self._owner.settle(error)
 
     async def __aenter__(self) -> Self:
-        try:
-            await self._passage.aenter()
-        except RejectedError as refusal:
-            # nothing ran: as a block cannot be skipped from here, the refusal ends the loop
-            instead = self._owner.give_up(refusal)
-            if instead is refusal:
+        from seawall.drive import aio  # late: it imports asyncio
+
+        owner = self._owner
+        while True:
+            try:
+                await self._passage.aenter()
+            except RejectedError as refusal:
+                instead = owner.refused(refusal)
+                if instead is refusal:
+                    raise
+            except BaseException as error:
+                owner.judge.finished(owner.call, error)
                 raise
-        else:
-            return self
-        raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
+            else:
+                return self
+            if isinstance(instead, BaseException):
+                raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
+            await aio.pause(owner.run, owner.retry, instead)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
@@ -174,28 +188,34 @@ class Attempts:
         first = policies[0] if policies else None
         if not isinstance(first, Retry):
             raise ConfigurationError(f'Pipeline "{name}".attempts(): there is no Retry in it; use permit()')
+        if first.retry_result is not None:
+            raise ConfigurationError(
+                f'Pipeline "{name}".attempts(): a block has no value that `retry_result` could look at; '
+                "raise an error in the block instead"
+            )
         self.retry = first
         self.inner = policies[1:]
         self.judge = judge
         self.call = Call(name, _nothing, (), {}, clock, judge)
-        self._run = self.retry.start(self.call)
+        self.run = self.retry.start(self.call)
         self._delay: float | None = 0.0  # before the next attempt; None when there is none
 
     def settle(self, error: BaseException | None) -> bool:
         """Decide what follows; True swallows the error, because another attempt will come."""
         self._delay = None
         if error is None or isinstance(error, Exception):
-            step = self._run.after(self.call, error)
+            step = self.run.after(self.call, error)
             if step is not None:
                 self._delay = step.delay
                 return True
         self.judge.finished(self.call, error)
         return False
 
-    def give_up(self, refusal: RejectedError) -> BaseException:
-        """What ends the loop when an attempt was refused."""
-        self._delay = None
-        self._run.after(self.call, refusal)
+    def refused(self, refusal: RejectedError) -> BaseException | float:
+        """What follows when an attempt was refused: seconds to wait before asking again, or what ends the loop."""
+        step = self.run.after(self.call, refusal)
+        if step is not None:
+            return step.delay
         raised = self.call.surfacing(refusal)
         self.judge.finished(self.call, raised)
         return raised
@@ -203,7 +223,7 @@ class Attempts:
     def __iter__(self) -> Iterator[Attempt]:
         number = 0
         while self._delay is not None:
-            sync.pause(self._run, self.retry, self._delay)
+            sync.pause(self.run, self.retry, self._delay)
             self._delay = None
             number += 1
             yield Attempt(self, number)
@@ -213,7 +233,7 @@ class Attempts:
 
         number = 0
         while self._delay is not None:
-            await aio.pause(self._run, self.retry, self._delay)
+            await aio.pause(self.run, self.retry, self._delay)
             self._delay = None
             number += 1
             yield Attempt(self, number)

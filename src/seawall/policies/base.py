@@ -58,10 +58,11 @@ class PolicyBase:
         self._lock = threading.Lock()
         self._draining = threading.Lock()
         self._alone: weakref.WeakSet[OnClock] = weakref.WeakSet()
+        PolicyBase._begin(self)
         renew_after_fork(self)
 
     def _begin(self) -> None:
-        """Start with a fresh state, guarded by `_lock`; the last step of construction."""
+        """Start with a fresh state, guarded by `_lock`; what a subclass adds is begun by its own `__init__`."""
         self._outbox: deque[RawEvent] = deque()
         self._number = 0
 

@@ -9,12 +9,12 @@ from seawall.core.errors import ConfigurationError, RateLimitedError
 from seawall.core.permit import ASK, Ask, Parked, Permit, Rejection, Waiter
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, number
+from seawall.core.verdict import Verdict
 from seawall.machines.token_bucket import TokenBucket, TokenBucketOptions
 from seawall.measure.histogram import Histogram
 from seawall.policies.base import PolicyBase
 
 if TYPE_CHECKING:
-    from seawall.core.verdict import Verdict
     from seawall.drive.call import Call
 
 _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
@@ -106,6 +106,10 @@ class RateLimiter(PolicyBase):
         """End a permit: tokens of a call that was never sent come back; a throttled one closes the gate."""
         with self._lock:
             self._machine.record(permit, verdict, duration, self.clock.now(), cause, retry_after=retry_after)
+            held = list(self._machine.waiting) if verdict is Verdict.THROTTLED else []
+        for place in held:  # they wait longer now, or are refused at once
+            if place.waiter is not None:
+                place.waiter.wake()
 
     def verdict(self, call: Call, error: BaseException | None) -> Verdict:
         """How the limiter sees the end of a call."""
@@ -124,18 +128,25 @@ class RateLimiter(PolicyBase):
         return granted
 
     def claim(self, place: Parked) -> Permit | Parked | Rejection:
-        """The permit of one whose time has come."""
+        """The permit of one whose time has come, or a refusal if a pause has made its wait too long."""
         with self._lock:
             now = self.clock.now()
             state = self._machine.claim(place, now)
             if isinstance(state, Permit):
                 self._waits.observe(now - place.entered_at)
+            behind = list(self._machine.waiting) if isinstance(state, Rejection) else []
+        self._publish()
+        self._wake(behind)
         return state
 
     def abandon(self, place: Parked) -> None:
         """One who waited goes away; those behind it move up."""
         with self._lock:
             behind = self._machine.abandon(place, self.clock.now())
+        self._wake(behind)
+
+    def _wake(self, behind: list[Parked]) -> None:
+        """Have those who moved up look at their new time."""
         for other in behind:
             if other.waiter is not None:
                 other.waiter.wake()
