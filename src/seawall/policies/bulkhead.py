@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -93,9 +94,12 @@ class Bulkhead(PolicyBase):
 
     def _wake(self, woken: list[Parked]) -> None:
         """Wake those who got a slot; one whose loop is closed is abandoned, and its slot goes on to the next."""
-        for place in woken:
+        left = deque(woken)
+        while left:  # not by recursion: thousands may have waited on one loop
+            place = left.popleft()
             if place.waiter is not None and not place.waiter.wake():
-                self.abandon(place)
+                with self._lock:
+                    left.extend(self._machine.abandon(place, self.clock.now()))
 
     def reset(self) -> None:
         """Nothing to reset: slots are given back by those who hold them."""
