@@ -82,12 +82,16 @@ class Bulkhead(PolicyBase):
 
     def abandon(self, place: Parked) -> None:
         """One who waited goes away, perhaps with a slot just given to it: the next gets that."""
+        if self._put_off(self.abandon, place):
+            return
         with self._lock:
             woken = self._machine.abandon(place, self.clock.now())
         self._wake(woken)
 
     def leave(self, permit: Permit, verdict: Verdict, *, retry_after: float | None = None) -> None:
         """A call has ended: its slot goes to the first who waits."""
+        if self._put_off(self.leave, permit, verdict, retry_after=retry_after):
+            return
         with self._lock:
             woken = self._machine.leave(permit, verdict, self.clock.now(), retry_after)
         self._wake(woken)
@@ -100,6 +104,7 @@ class Bulkhead(PolicyBase):
             if place.waiter is not None and not place.waiter.wake():
                 with self._lock:
                     left.extend(self._machine.abandon(place, self.clock.now()))
+        self._publish()
 
     def reset(self) -> None:
         """Nothing to reset: slots are given back by those who hold them."""
@@ -114,7 +119,7 @@ class Bulkhead(PolicyBase):
         """The bulkhead at this moment; see `PolicyBase.snapshot`."""
         with self._lock:
             machine = self._machine
-            return PolicySnapshot(
+            snapshot = PolicySnapshot(
                 kind=self.kind,
                 name=self.name,
                 pipelines=self.pipelines,
@@ -128,3 +133,5 @@ class Bulkhead(PolicyBase):
                 histograms={"wait": self._waits.data()},
                 details={"options": {"queue": self.options.queue, "max_wait": self.options.max_wait}},
             )
+        self._publish()
+        return snapshot
