@@ -56,7 +56,7 @@ def retry(attempts=3, **options):
         (Exponential(base=1.0, jitter="decorrelated"), [2.0, 3.5, 5.75]),
         (Exponential(base=1.0, cap=3.0, jitter="decorrelated"), [2.0, 3.0, 3.0]),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_the_delays_follow_the_rule_in_both_colours(backoff, delays):
     """R-RT1"""
