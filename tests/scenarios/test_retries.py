@@ -57,11 +57,7 @@ def retry(attempts=3, **options):
         (Exponential(base=1.0, jitter="decorrelated"), [2.0, 3.5, 5.75]),
         (Exponential(base=1.0, cap=3.0, jitter="decorrelated"), [2.0, 3.0, 3.0]),
     ],
-<<<<<<< HEAD
     ids=named,
-=======
-    ids=lambda value: type(value).__name__,
->>>>>>> proofs
 )
 def test_the_delays_follow_the_rule_in_both_colours(backoff, delays):
     """R-RT1"""
