@@ -271,6 +271,7 @@ def test_a_daemon_that_is_gone_is_said_so(look, server, noise):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_thousand_policies_stay_smooth(browser):
     with played("--policies", "1000") as server:
         context = browser.new_context(viewport={"width": 1280, "height": 800})

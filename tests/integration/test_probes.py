@@ -42,6 +42,7 @@ def ask(connection, path, times, pace=0.002):
     return took
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("policies", [3, 1000])
 def test_probes_answer_within_10_ms_while_checked_endpoints_hang(hanging, policies, record_property):
@@ -85,6 +86,7 @@ def test_promtool_accepts_the_metrics_of_a_running_server():
     assert 'seawall_circuit_breaker_state{name="payments"}' in text
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_scrape_of_a_thousand_policies_is_quick(record_property):
     with played("--policies", "1000") as server:
