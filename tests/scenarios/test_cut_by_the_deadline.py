@@ -47,3 +47,10 @@ def test_a_call_that_had_half_its_timeout_counts():
         breaker = CircuitBreaker(1)
         drive([breaker, Timeout(0.5)], before=0.7)
         assert breaker.state == "open"
+
+
+def test_a_timeout_longer_than_the_deadline_does_not_blind_the_breaker():
+    with virtual_time():
+        breaker = CircuitBreaker(1)
+        drive([breaker, Timeout(60.0)], before=0.1)
+        assert breaker.state == "open"

@@ -29,6 +29,9 @@ from tests.support.policies import Watch
 class Answer:
     """An HTTP answer."""
 
+    def __repr__(self):
+        return f"Answer({self.status_code})"
+
     def __init__(self, status, **headers):
         self.status_code = status
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -355,6 +358,23 @@ def test_a_fallback_that_fails_is_a_failure_and_not_degraded():
         assert not outcome.degraded
         assert pipeline.snapshot().counters["calls.degraded"] == 0
         assert pipeline.snapshot().counters["calls.failure"] == 1
+
+
+def test_a_fallback_that_is_refused_elsewhere_leaves_the_real_error():
+    """R-FB1, R-CB6"""
+
+    def scenario(driven):
+        with pytest.raises(ConnectionError, match="real") as caught:
+            driven.call(Scripted([ConnectionError("real")]))
+        return "a further attempt was refused" in caught.value.__notes__[0]
+
+    def make():
+        breaker = CircuitBreaker(1)
+        breaker.trip()
+        stale = Pipeline("stale", breaker, registry=None)
+        return [Fallback(lambda: stale.call(int))]
+
+    assert run_both(make, scenario)
 
 
 def test_a_fallback_without_a_signature_is_called_all_the_same():

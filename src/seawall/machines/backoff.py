@@ -28,7 +28,7 @@ class Backoff:
 
     Args:
         base: the first delay in seconds, at least 0; 0.1 by default, a round trip and then some.
-        cap: ceiling of every delay in seconds, at least `base`; 10 by default.
+        cap: ceiling of every delay in seconds, at least 0; 10 by default.
         jitter: how chance spreads a delay `t`:
             "none": `t`; "full": U(0, t); "equal": t/2 + U(0, t/2);
             "decorrelated": min(cap, U(base, 3 × the delay before), per call, never shared between calls;
@@ -49,10 +49,6 @@ class Backoff:
         duration(f"{where}.base", self.base, zero=True)
         if not (isinstance(self.cap, int | float) and self.cap >= 0):
             raise ConfigurationError(f"{where}.cap = {self.cap!r}: must be a number of seconds, at least 0")
-        if self.cap < self.base:
-            raise ConfigurationError(
-                f"{where}.cap = {self.cap}: must be at least its base of {self.base}, which it would cut every time"
-            )
         jitter = self.jitter
         if isinstance(jitter, tuple):
             if len(jitter) != 2 or not 0 <= jitter[0] <= jitter[1] < math.inf:

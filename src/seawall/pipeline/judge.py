@@ -40,7 +40,7 @@ class Judge:
         self.bus = bus
         self.clock = clock
         self._classify = classify
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finaliser may count a call while this thread counts another
         self._begin()
 
     def _begin(self) -> None:
@@ -124,4 +124,4 @@ class Judge:
 
     def after_fork(self) -> None:
         """A new lock in the child; the counts go on from the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()

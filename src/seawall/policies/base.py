@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
 from collections import deque
@@ -55,8 +56,10 @@ class PolicyBase:
         self.pipelines: tuple[str, ...] = ()
         self.clock: Clock = current_clock()
         self.bus: Bus = default_bus
-        self._lock = threading.Lock()
+        # Reentrant, because a garbage collection may finalise an abandoned coroutine while this very thread decides.
+        self._lock: Any = threading.RLock()
         self._draining = threading.Lock()
+        self._late: deque[Callable[[], object]] = deque()  # what such a finaliser left to be done after the decision
         self._alone: weakref.WeakSet[OnClock] = weakref.WeakSet()
         PolicyBase._begin(self)
         renew_after_fork(self)
@@ -93,9 +96,10 @@ class PolicyBase:
 
     def after_fork(self) -> None:
         """A new era in the child: locks are new, nothing is in flight, inherited permits are stale."""
-        torn = self._lock.locked()  # another thread of the parent was in the middle of a decision
-        self._lock = threading.Lock()
+        torn = not self._lock.acquire(blocking=False)  # another thread of the parent was in the middle of a decision
+        self._lock = threading.RLock()
         self._draining = threading.Lock()
+        self._late.clear()
         self._outbox.clear()
         if torn:
             self._fresh()
@@ -136,8 +140,20 @@ class PolicyBase:
             self._outbox.append((kind, self._number, self.clock.now(), self.name, *fields))
         self._publish()
 
+    def _put_off(self, method: Callable[..., object], *args: object, **kwargs: object) -> bool:
+        """True if this thread is deciding already, so that `method` will run as soon as it has decided.
+
+        That happens to finalisers only. A call would change what the decision is looking at, a wait would be for ever.
+        """
+        if not self._lock._is_owned():
+            return False
+        self._late.append(functools.partial(method, *args, **kwargs))
+        return True
+
     def _publish(self) -> None:
         """Hand the outbox to the bus, unlocked: one thread at a time drains it in order, others leave theirs to it."""
+        while self._late:
+            self._late.popleft()()
         outbox = self._outbox
         while outbox and self._draining.acquire(blocking=False):
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -81,21 +82,29 @@ class Bulkhead(PolicyBase):
 
     def abandon(self, place: Parked) -> None:
         """One who waited goes away, perhaps with a slot just given to it: the next gets that."""
+        if self._put_off(self.abandon, place):
+            return
         with self._lock:
             woken = self._machine.abandon(place, self.clock.now())
         self._wake(woken)
 
     def leave(self, permit: Permit, verdict: Verdict, *, retry_after: float | None = None) -> None:
         """A call has ended: its slot goes to the first who waits."""
+        if self._put_off(self.leave, permit, verdict, retry_after=retry_after):
+            return
         with self._lock:
             woken = self._machine.leave(permit, verdict, self.clock.now(), retry_after)
         self._wake(woken)
 
     def _wake(self, woken: list[Parked]) -> None:
         """Wake those who got a slot; one whose loop is closed is abandoned, and its slot goes on to the next."""
-        for place in woken:
+        left = deque(woken)
+        while left:  # not by recursion: thousands may have waited on one loop
+            place = left.popleft()
             if place.waiter is not None and not place.waiter.wake():
-                self.abandon(place)
+                with self._lock:
+                    left.extend(self._machine.abandon(place, self.clock.now()))
+        self._publish()
 
     def reset(self) -> None:
         """Nothing to reset: slots are given back by those who hold them."""
@@ -110,7 +119,7 @@ class Bulkhead(PolicyBase):
         """The bulkhead at this moment; see `PolicyBase.snapshot`."""
         with self._lock:
             machine = self._machine
-            return PolicySnapshot(
+            snapshot = PolicySnapshot(
                 kind=self.kind,
                 name=self.name,
                 pipelines=self.pipelines,
@@ -124,3 +133,5 @@ class Bulkhead(PolicyBase):
                 histograms={"wait": self._waits.data()},
                 details={"options": {"queue": self.options.queue, "max_wait": self.options.max_wait}},
             )
+        self._publish()
+        return snapshot

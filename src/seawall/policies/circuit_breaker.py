@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seawall.core.context import deadline_on
+from seawall.core.context import deadline_budget, deadline_on
 from seawall.core.errors import CircuitOpenError, ConfigurationError, TimedOutError
 from seawall.core.permit import ASK, Ask, Permit, Rejection
 from seawall.core.snapshot import PolicySnapshot
@@ -132,7 +132,8 @@ class CircuitBreaker(PolicyBase):
             cause: short name of what failed, for the evidence.
             retry_after: not used by a breaker.
         """
-        del retry_after
+        if self._put_off(self.record, permit, verdict, duration, cause=cause, retry_after=retry_after):
+            return
         with self._lock:
             if not permit.settled and not verdict.neutral:
                 self._durations.observe(duration)
@@ -153,8 +154,9 @@ class CircuitBreaker(PolicyBase):
             at = deadline_on(self.clock)
             if at is not None and self.clock.now() >= at:
                 # our deadline cut it short: the dependency's slowness, unless the call began with hardly any time left
-                fair = self._attempt_limit is None or call.elapsed() >= self._attempt_limit / 2
-                return Verdict.DROPPED if fair else Verdict.IGNORED
+                limits = (self._attempt_limit, deadline_budget())
+                fair = min((limit for limit in limits if limit is not None), default=0.0) / 2
+                return Verdict.DROPPED if call.elapsed() >= fair else Verdict.IGNORED
         if not isinstance(error, Exception):
             return Verdict.IGNORED
         if not isinstance(error, self._record_types) and not isinstance(error, TimedOutError):
@@ -244,7 +246,8 @@ class CircuitBreaker(PolicyBase):
     def attempt_timeout(self, limit: float) -> None:
         """Told the pipeline's timeout per attempt: the default lease is twice that.
 
-        A call that the deadline cuts short before it had half of that time is neutral: it never had a fair chance.
+        A call that the deadline cuts short before it had half of that time, or half of the deadline's if that is
+        shorter, is neutral: it never had a fair chance.
         """
         self._attempt_limit = limit
         if not self._lease_given:

@@ -104,12 +104,13 @@ class RateLimiter(PolicyBase):
         self, permit: Permit, verdict: Verdict, duration: float, *, cause: str = "", retry_after: float | None = None
     ) -> None:
         """End a permit: tokens of a call that was never sent come back; a throttled one closes the gate."""
+        if self._put_off(self.record, permit, verdict, duration, cause=cause, retry_after=retry_after):
+            return
         with self._lock:
             self._machine.record(permit, verdict, duration, self.clock.now(), cause, retry_after=retry_after)
             held = list(self._machine.waiting) if verdict is Verdict.THROTTLED else []
-        for place in held:  # they wait longer now, or are refused at once
-            if place.waiter is not None:
-                place.waiter.wake()
+        self._publish()
+        self._wake(held)  # they wait longer now, or are refused at once
 
     def verdict(self, call: Call, error: BaseException | None) -> Verdict:
         """How the limiter sees the end of a call."""
@@ -135,12 +136,13 @@ class RateLimiter(PolicyBase):
             if isinstance(state, Permit):
                 self._waits.observe(now - place.entered_at)
             behind = list(self._machine.waiting) if isinstance(state, Rejection) else []
-        self._publish()
         self._wake(behind)
         return state
 
     def abandon(self, place: Parked) -> None:
         """One who waited goes away; those behind it move up."""
+        if self._put_off(self.abandon, place):
+            return
         with self._lock:
             behind = self._machine.abandon(place, self.clock.now())
         self._wake(behind)
@@ -150,6 +152,7 @@ class RateLimiter(PolicyBase):
         for other in behind:
             if other.waiter is not None:
                 other.waiter.wake()
+        self._publish()
 
     def leave(self, permit: Permit, verdict: Verdict, *, retry_after: float | None = None) -> None:
         """The call has ended."""
@@ -178,7 +181,7 @@ class RateLimiter(PolicyBase):
         """The limiter at this moment; see `PolicyBase.snapshot`."""
         with self._lock:
             machine = self._machine
-            return PolicySnapshot(
+            snapshot = PolicySnapshot(
                 kind=self.kind,
                 name=self.name,
                 pipelines=self.pipelines,
@@ -187,3 +190,5 @@ class RateLimiter(PolicyBase):
                 histograms={"wait": self._waits.data()},
                 details={"options": {"rate": self.rate, "burst": self.burst, "max_wait": self.max_wait}},
             )
+        self._publish()
+        return snapshot

@@ -95,7 +95,7 @@ def test_an_attribute_asks_to_wait_before_any_header(value, seconds):
 @pytest.mark.parametrize(
     "value",
     [True, -1, float("nan"), float("inf"), "later", object(), 10**400, dt.timedelta(seconds=-1), lambda: 3],
-    ids=lambda value: repr(value)[:20],
+    ids=lambda value: repr(value)[:12],
 )
 def test_an_attribute_without_a_usable_wait_leaves_it_to_the_header(value):
     """R-RT3"""

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ def child():
         start_new_session=True,
         env={**os.environ, "SEAWALL_PROCESS": "test/mark"},
     )
+    # right after the start the kernel may still show no environment
+    while b"test/mark" not in Path(f"/proc/{process.pid}/environ").read_bytes():
+        time.sleep(0.01)  # noqa: TID251 - a moment of real time, until the kernel is ready
     yield process
     process.kill()
     process.wait()
