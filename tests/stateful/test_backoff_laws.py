@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from seawall.backoff import Backoff, Constant, Custom, Exponential, Fibonacci, Linear
 
 chances = st.one_of(st.sampled_from([0.0, 0.5, math.nextafter(1.0, 0.0)]), st.floats(0.0, 1.0, exclude_max=True))
-bases = st.one_of(st.sampled_from([0.0, 1, 0.1]), st.floats(0.0, 1e6))
+bases = st.one_of(st.sampled_from([0.0, 1, 0.1]), st.floats(1e-9, 1e6))
 retries = st.one_of(st.integers(0, 60), st.sampled_from([1023, 1024, 1500, 10**6]))
 caps = st.one_of(st.sampled_from([math.inf, 1e308]), st.floats(0.0, 1e9))
 jitters = st.one_of(
