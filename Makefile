@@ -23,7 +23,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## Lists every target with its sentence.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="..." is handed on; PYTHON=... picks the interpreter (3.11 or later).'
 
@@ -33,7 +33,11 @@ run: .run ## Starts the quickstart: a service, its dependencies, the dashboard; 
 
 .PHONY: test
 test: .dev ## Runs every test, on two processes; ARGS narrows them.
-	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
+
+.PHONY: stateful
+stateful: .dev ## Runs the model tests for long, with new cases each time (minutes).
+	@$(BIN)/python -m pytest -q -n 2 --timeout=0 --hypothesis-profile=long tests/stateful $(ARGS)
 
 .PHONY: check
 check: fmt lint types arch ## Runs every check that CI runs besides the tests.

@@ -226,7 +226,7 @@ def test_a_refusal_is_waited_out_when_that_fits_the_deadline(block, clock):
     pipeline = pipeline_of(retry(), RateLimiter("1/second"))
     with Recorder(pipeline._judge.bus) as recorder:
         assert block.attempts(pipeline, Scripted(["one"]))[1] == "one"
-        token = shrink_deadline(clock.now() + 10.0, clock)
+        token = shrink_deadline(clock.now() + 10.0, 10.0, clock)
         try:
             assert block.attempts(pipeline, Scripted(["two"]))[1] == "two"
         finally:

@@ -10,6 +10,7 @@ from seawall import CircuitBreaker, Deadline, Pipeline, RateLimiter, Registry, R
 from seawall.backoff import Constant, Custom, Exponential, Fibonacci, Linear
 from seawall.events.types import RetryGaveUp, RetryScheduled
 from seawall.testing import Recorder, Scripted, run_async, run_both, seeded_chance, virtual_time
+from tests.support.names import named
 
 
 class AskedError(Exception):
@@ -56,7 +57,7 @@ def retry(attempts=3, **options):
         (Exponential(base=1.0, jitter="decorrelated"), [2.0, 3.5, 5.75]),
         (Exponential(base=1.0, cap=3.0, jitter="decorrelated"), [2.0, 3.0, 3.0]),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=named,
 )
 def test_the_delays_follow_the_rule_in_both_colours(backoff, delays):
     """R-RT1"""

@@ -9,7 +9,7 @@ from contextvars import ContextVar, Token
 
 from seawall.core.clock import Clock
 
-_Moment = tuple[float, Clock]
+_Moment = tuple[float, float, Clock]  # when it is, how many seconds it gave, on which clock
 _deadline: ContextVar[_Moment | None] = ContextVar("seawall_deadline", default=None)
 
 
@@ -21,7 +21,7 @@ def remaining() -> float | None:
     moment = _deadline.get()
     if moment is None:
         return None
-    at, clock = moment
+    at, _, clock = moment
     return max(0.0, at - clock.now())
 
 
@@ -30,16 +30,30 @@ def deadline_on(clock: Clock) -> float | None:
     moment = _deadline.get()
     if moment is None:
         return None
-    at, other = moment
+    at, _, other = moment
     if other is clock:
         return at
     return clock.now() + (at - other.now())
 
 
-def shrink_deadline(at: float, clock: Clock) -> Token[_Moment | None]:
-    """Set the ambient deadline to `at` on `clock` unless an earlier one holds; undo with `restore_deadline`."""
+def deadline_budget() -> float | None:
+    """How many seconds the ambient deadline gave in all when it was set, or None."""
+    moment = _deadline.get()
+    return None if moment is None else moment[1]
+
+
+def shrink_deadline(at: float, budget: float, clock: Clock) -> Token[_Moment | None]:
+    """Set the ambient deadline unless an earlier one holds; undo with `restore_deadline`.
+
+    Args:
+        at: the moment, on `clock`.
+        budget: seconds from now to then.
+        clock: what `at` is read on.
+    """
     present = deadline_on(clock)
-    return _deadline.set((at if present is None else min(at, present), clock))
+    if present is not None and present <= at:
+        return _deadline.set(_deadline.get())
+    return _deadline.set((at, budget, clock))
 
 
 def restore_deadline(token: Token[_Moment | None]) -> None:

@@ -64,20 +64,22 @@ class Guarded:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         call = self._call
         duration = call.elapsed()
-        if self._outer_start is not None:
-            call.started_at = self._outer_start
-        if self._permit.kind == "trial":
-            call.leased.remove((self._guard, self._permit))
         verdict, cause, hint = Verdict.UNSENT, "", None
         try:
             if call.started > self._started:
                 verdict = Verdict.IGNORED  # if the user's own rule, which comes next, should raise
                 verdict = self._guard.verdict(call, error)
-            if verdict is not Verdict.SUCCESS:
+            if error is not None and not isinstance(error, Exception):
+                cause = "deadline" if verdict.failed else ""  # a cancellation counts only when our deadline made it
+            elif verdict is not Verdict.SUCCESS:
                 cause = call.label(error, call.value)
             if verdict is Verdict.THROTTLED:
                 hint = call.hint(error, call.value)
         finally:
+            if self._outer_start is not None:
+                call.started_at = self._outer_start
+            if self._permit.kind == "trial":
+                call.leased.remove((self._guard, self._permit))
             self._guard.record(self._permit, verdict, duration, cause=cause, retry_after=hint)
 
 

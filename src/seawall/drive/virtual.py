@@ -7,6 +7,7 @@ themselves, and an hour of backoff takes milliseconds.
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import asyncio
 
 _POLL = 0.001  # real seconds between two looks while some thread is still working
-_BLUR = 1e-6  # virtual seconds: what a moment may lose on its way through a loop's own scale
 
 
 class VirtualClock:
@@ -36,7 +36,6 @@ class VirtualClock:
         self._busy: dict[int, int] = {}  # threads that have said they work, by identity, and how often
         self._waits: dict[int, tuple[float | None, Callable[[], bool]]] = {}  # until when, and whether woken before
         self._next = 0
-        self._exact: list[float] = []  # moments that loops were asked to wait for, as they were before that way
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
     # --------------------------------------------------------------- time
@@ -131,16 +130,15 @@ class VirtualClock:
     # --------------------------------------------------------------- loops
 
     def loop_time(self, loop: asyncio.AbstractEventLoop, until: float) -> float:
-        """The moment `until` on the scale of `loop.time()`; adopts the loop."""
+        """The moment `until` on the scale of `loop.time()`, which is this clock's own; adopts the loop."""
         self.adopt(loop)
-        with self._condition:
-            self._exact = [moment for moment in self._exact if moment > self._now]
-            if until > self._now:
-                self._exact.append(until)
-        return loop.time() + (until - self._now)
+        return until
 
     def adopt(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make `loop` run on this clock, timers of others included.
+
+        The loop takes this clock's scale, so that a timer meets its moment exactly: a difference of two scales would be
+        rounded, and a timer that fires an instant early makes whoever looks at the clock wait again, for ever.
 
         Raises:
             TypeError: for loops without a selector (uvloop, Windows' proactor).
@@ -150,15 +148,19 @@ class VirtualClock:
         target: Any = loop
         if not hasattr(target, "_selector"):
             raise TypeError(f"the virtual clock needs a selector event loop, not {type(loop).__name__}")
-        offset = loop.time() - self._now
+        earlier = loop.time() - self._now
+        for timer in target._scheduled:  # all move alike, so their order stays
+            timer._when -= earlier
         self._loops.add(loop)
-        target._selector = _JumpingSelector(target._selector, self)
-        target.time = lambda: self._now + offset
+        target._selector = _JumpingSelector(target._selector, self, loop)
+        target.time = lambda: self._now
 
-    def select(self, inner: Any, seconds: float | None) -> Any:
+    def select(self, inner: Any, seconds: float | None, loop: Any) -> Any:
         """What a loop with nothing to do for `seconds` does: look at its descriptors, and let time jump."""
         ready = inner.select(0)
-        until = None if seconds is None else self._snapped(self._now + seconds)
+        until = None
+        if seconds is not None:  # the next timer's own moment: now + seconds may miss it by a rounding
+            until = loop._scheduled[0]._when if loop._scheduled else self._now + seconds
         while not ready and (until is None or self._now < until):
             with self._waiting(until, lambda: bool(inner.select(0))):
                 jumped = self._jump()
@@ -171,24 +173,24 @@ class VirtualClock:
                 break
         return ready
 
-    def _snapped(self, moment: float) -> float:
-        """The moment that was meant: one that is rounded down would never come for those who wait for it."""
-        with self._condition:
-            return max((exact for exact in self._exact if abs(exact - moment) <= _BLUR), default=moment)
-
 
 class _JumpingSelector:
     """A selector that moves virtual time instead of sleeping; real file descriptors are looked at first."""
 
-    def __init__(self, inner: Any, clock: VirtualClock) -> None:
+    def __init__(self, inner: Any, clock: VirtualClock, loop: Any) -> None:
         self._inner = inner
         self._clock = clock
+        self._loop = loop
 
     def select(self, timeout: float | None = None) -> Any:
         """Ready descriptors; when there are none, time jumps by up to `timeout`."""
-        if timeout is not None and timeout <= 0:
-            return self._inner.select(0)
-        return self._clock.select(self._inner, timeout)
+        try:
+            if timeout is not None and timeout <= 0:
+                return self._inner.select(0)
+            return self._clock.select(self._inner, timeout, self._loop)
+        finally:
+            # a loop runs the timers that are due within its resolution: make that the least it can tell apart now
+            self._loop._clock_resolution = math.ulp(self._clock.now())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

@@ -115,7 +115,11 @@ _SENTENCES: dict[str, Any] = {
         f'Process "{e.name}" started with pid {e.pid}{f", attempt {e.attempt}" if e.attempt > 1 else ""}.'
     ),
     "ProcessExited": lambda e: (
-        f'Process "{e.name}" (pid {e.pid}) ended after {seconds(e.ran_for)}: {e.how}. '
+        (
+            f'Process "{e.name}" (pid {e.pid}) ended after {seconds(e.ran_for)}: {e.how}. '
+            if e.pid
+            else f'Process "{e.name}" did not start: {e.how}. '
+        )
         + ("It is not restarted." if e.restart_in is None else f"Restart in {seconds(e.restart_in)}.")
     ),
     "ProgramLinked": lambda e: f'Program "{e.name}" (pid {e.pid}) linked to the daemon.',

@@ -17,6 +17,8 @@ from seawall.core.validate import duration, function, number
 if TYPE_CHECKING:
     from seawall.core.chance import Chance
 
+_LONGEST = 1e300  # seconds: an infinite delay could be neither jittered nor waited for
+
 Jitter = Literal["none", "full", "equal", "decorrelated"] | float | tuple[float, float]
 
 
@@ -26,12 +28,12 @@ class Backoff:
 
     Args:
         base: the first delay in seconds, at least 0; 0.1 by default, a round trip and then some.
-        cap: ceiling of every delay in seconds, at least `base`; 10 by default.
+        cap: ceiling of every delay in seconds, at least 0; 10 by default.
         jitter: how chance spreads a delay `t`:
             "none": `t`; "full": U(0, t); "equal": t/2 + U(0, t/2);
             "decorrelated": min(cap, U(base, 3 × the delay before), per call, never shared between calls;
-            a share p (0 to 1): t × U(1 − p, 1 + p), what passes the cap is reflected below it;
-            a pair (low, high): t × U(low, high), reflected likewise.
+            a share p (0 to 1): t × U(1 − p, 1 + p), what passes the cap is folded back below it;
+            a pair (low, high): t × U(low, high), folded likewise.
 
     Raises:
         ConfigurationError: if a value is out of its range.
@@ -47,10 +49,6 @@ class Backoff:
         duration(f"{where}.base", self.base, zero=True)
         if not (isinstance(self.cap, int | float) and self.cap >= 0):
             raise ConfigurationError(f"{where}.cap = {self.cap!r}: must be a number of seconds, at least 0")
-        if self.cap < self.base:
-            raise ConfigurationError(
-                f"{where}.cap = {self.cap}: must be at least its base of {self.base}, which it would cut every time"
-            )
         jitter = self.jitter
         if isinstance(jitter, tuple):
             if len(jitter) != 2 or not 0 <= jitter[0] <= jitter[1] < math.inf:
@@ -75,10 +73,11 @@ class Backoff:
             chance: source of jitter.
             previous: the delay before the last retry of the same call; None for the first.
         """
+        cap = min(self.cap, _LONGEST)
         if self.jitter == "decorrelated":
             high = 3 * (self.base if previous is None else previous)
-            return min(self.cap, self.base + max(0.0, high - self.base) * chance())
-        t = min(self.cap, self.raw(n))
+            return min(cap, self.base + max(0.0, high - self.base) * chance())
+        t = min(cap, self.raw(n))
         if self.jitter == "none":
             return t
         if self.jitter == "full":
@@ -87,8 +86,11 @@ class Backoff:
             return t / 2 + t / 2 * chance()
         low, high = self.jitter if isinstance(self.jitter, tuple) else (1 - self.jitter, 1 + self.jitter)
         drawn = t * (low + (high - low) * chance())
-        # reflected, not cut: a cut would pile half of the clients up at exactly the cap
-        return drawn if drawn <= self.cap else max(0.0, 2 * self.cap - drawn)
+        if drawn <= cap:
+            return drawn
+        # folded, not cut: a cut would pile half of the clients up at exactly the cap, or at 0
+        folded = drawn % (2 * cap)
+        return min(folded, 2 * cap - folded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,7 @@ class BreakerOptions(NamedTuple):
 
 
 class Breaker:
-    """The state of one circuit. Moments are seconds on one clock and never go back."""
+    """The state of one circuit. Moments are seconds on one clock."""
 
     __slots__ = (
         "causes", "counts", "era", "evidence", "forced", "name", "next_id", "number", "opened_at", "options", "outbox",
@@ -198,11 +198,20 @@ class Breaker:
         forced = self.forced
         if forced is not None and forced.until is not None and now >= forced.until:
             self._unforce("expired", forced.owner, now)
+        if self.state != "closed":
+            self._bound(now)
         # the first end counts: the circuit has been open since then, and a later trial may already be due
         ends = [trial.expires_at for trial in self.trials.values() if trial.expires_at is not None]
         if ends and self.state == "half-open" and now >= min(ends):
             ended = min(ends)
             self._to_open("lease_ended", {"causes": {"no result": 1}}, ended)
+
+    def _bound(self, now: float) -> None:
+        """Let nothing lie further ahead than it can: a clock that went back costs one more period, and no more."""
+        self.retry_at = min(self.retry_at, now + self.options.recovery_timeout)
+        for trial in self.trials.values():
+            if trial.expires_at is not None:
+                trial.expires_at = min(trial.expires_at, now + self.options.lease)
 
     def word(self, now: float) -> str:
         """The state in one word, as of `now`, without changing it.
@@ -221,7 +230,9 @@ class Breaker:
         forced = self.forced
         if forced is not None and (forced.until is None or now < forced.until):
             return 0.0 if forced.state != "open" or forced.until is None else forced.until - now
-        return max(0.0, self.retry_at - now) if self.state == "open" else 0.0
+        if self.state != "open":
+            return 0.0
+        return min(max(0.0, self.retry_at - now), self.options.recovery_timeout)
 
     # ------------------------------------------------------------- transitions
 
@@ -235,6 +246,7 @@ class Breaker:
 
     def _to_half_open(self, reason: str, now: float) -> None:
         """Let trial calls through."""
+        self.retry_at = min(self.retry_at, now)  # by hand it may come before its time, and a fork looks at it
         self._move("half-open", reason, self.evidence)
         self._emit(CircuitHalfOpened, now, reason, self.options.half_open_max_calls)
 

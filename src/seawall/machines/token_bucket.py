@@ -4,6 +4,9 @@ tokens(now) = min(burst, tokens + (now − before) × rate)
 
 Callers who may wait take their tokens at once and the count goes below zero: the debt is the queue, each knows exactly
 when its tokens will have come, in the order of asking, and nobody polls.
+
+While the dependency asks for a pause the bucket stands still: nobody goes, no tokens come, and every wait is longer by
+the pause. So its end is no stampede, and no span of time sees more than burst + rate × its length.
 """
 
 from __future__ import annotations
@@ -59,29 +62,40 @@ class TokenBucket:
         return self.tokens
 
     def _drip(self, now: float) -> None:
-        """Bring the count up to `now`."""
+        """Bring the count up to `now`; no tokens come during a pause."""
         if now > self.at:
-            if self.at > -math.inf:
-                self.tokens = min(self.options.burst, self.tokens + (now - self.at) * self.options.rate)
-            self.at = now
+            since = max(self.at, min(self.blocked_until, now))
+            if since > -math.inf:
+                self.tokens = min(self.options.burst, self.tokens + (now - since) * self.options.rate)
+        elif now < self.at:
+            self._step_back(self.at - now)
+        self.at = now
+
+    def _step_back(self, by: float) -> None:
+        """The clock went back: no time has passed, and all that lies ahead is as far ahead as before."""
+        self.blocked_until -= by
+        for place in self.waiting:
+            place.entered_at -= by
+            if place.wake_at is not None:
+                place.wake_at -= by
 
     def _lack(self, cost: float, now: float) -> float:
-        """Seconds until `cost` tokens are there; 0 if they are.
+        """Seconds until `cost` tokens are there and no pause holds; 0 if that is now.
 
         What a float cannot resolve at this moment counts as there, so that asking again after exactly the time we
         named succeeds.
         """
-        blur = 1e-9 + self.options.rate * 4 * math.ulp(abs(now))
-        short = cost - self.tokens
-        wait = short / self.options.rate if short > blur else 0.0
-        return max(wait, self.blocked_until - now)
+        tick = 4 * math.ulp(abs(now))
+        short, pause = cost - self.tokens, self.blocked_until - now
+        wait = short / self.options.rate if short > 1e-9 + self.options.rate * tick else 0.0
+        return wait + (pause if pause > tick else 0.0)
 
     def acquire(self, ask: Ask, now: float) -> Permit | Rejection:
         """Take `ask.cost` tokens, or say in how many seconds they will be there."""
         self._drip(now)
         lack = self._lack(ask.cost, now)
         if lack > 0:
-            return self._reject("throttled" if self.blocked_until > now else "empty", lack, ask, now)
+            return self._reject(self._why(now), lack, ask, now)
         return self._take(ask, now)
 
     def enter(self, ask: Ask, now: float) -> Permit | Parked | Rejection:
@@ -91,7 +105,7 @@ class TokenBucket:
         if lack <= 0:
             return self._take(ask, now)
         if lack > self.options.max_wait:
-            return self._reject("throttled" if self.blocked_until > now else "empty", lack, ask, now)
+            return self._reject(self._why(now), lack, ask, now)
         if ask.deadline is not None and now + lack > ask.deadline:
             return self._reject("deadline", lack, ask, now)
         self.next_id += 1
@@ -103,14 +117,18 @@ class TokenBucket:
     def claim(self, place: Parked, now: float) -> Permit | Parked | Rejection:
         """The permit of one who waited once its time has come; the place itself while it has not.
 
-        A refusal, with the tokens given back, if a pause that the dependency asked for has made the wait too long.
+        A refusal if a pause has come between and the time is now later than it may wait.
         """
+        self._drip(now)
         if place.wake_at is not None and now < place.wake_at:
-            until = place.entered_at + self.options.max_wait
-            if place.wake_at > (until if place.ask.deadline is None else min(until, place.ask.deadline)):
-                self.abandon(place, now)
-                return self._reject("throttled", place.wake_at - now, place.ask, now)
-            return place
+            deadline = place.ask.deadline
+            latest = min(place.entered_at + self.options.max_wait, math.inf if deadline is None else deadline)
+            # a rounding more is no reason: the wait was accepted
+            if place.wake_at <= latest + 4 * math.ulp(abs(latest)):
+                return place
+            lack = place.wake_at - now
+            self.abandon(place, now)
+            return self._reject("throttled", lack, place.ask, now)
         if place in self.waiting:
             self.waiting.remove(place)
         place.gone = True
@@ -143,6 +161,10 @@ class TokenBucket:
         self.next_id += 1
         self.counts["allowed"] += 1
         return Permit(self.next_id, self.era, "normal", now, cost=ask.cost)
+
+    def _why(self, now: float) -> str:
+        """The reason of a refusal."""
+        return "throttled" if self.blocked_until > now else "empty"
 
     def _reject(self, reason: str, lack: float, ask: Ask, now: float) -> Rejection:
         """A refusal, counted and reported. It takes no tokens."""
@@ -179,10 +201,17 @@ class TokenBucket:
             self.tokens = min(self.options.burst, self.tokens + permit.cost)
             self.counts["allowed"] -= 1
         elif verdict is Verdict.THROTTLED and retry_after is not None:
-            self.blocked_until = max(self.blocked_until, now + retry_after)
-            for place in self.waiting:  # they look when they thought their time would come, and wait on
-                if place.wake_at is not None:
-                    place.wake_at = max(place.wake_at, self.blocked_until)
+            self._pause(now, now + retry_after)
+
+    def _pause(self, now: float, until: float) -> None:
+        """Shut the gate until then; those who wait go as much later as it is shut longer."""
+        start = max(self.blocked_until, now)
+        if until <= start:
+            return
+        self.blocked_until = until
+        for place in self.waiting:
+            if place.wake_at is not None:
+                place.wake_at = max(place.wake_at, start) + (until - start)
 
     def begin(self, permit: Permit, now: float) -> None:
         """Nothing to do: tokens carry no lease."""

@@ -190,7 +190,8 @@ class _Rate:
         self.window.add(failed, slow, duration, now)
         counts = self.window.counts(now)
         hits = counts.failures if self.slower_than is None else counts.slow
-        if counts.calls < self.min_calls or hits < self.limit * counts.calls:
+        # divided and not multiplied: 7 of 100 is 0.07 in floats too, but 0.07 * 100 is more than 7
+        if counts.calls < self.min_calls or hits / counts.calls < self.limit:
             return None
         return {
             "rule": "failure_rate" if self.slower_than is None else "slow_rate",

@@ -8,7 +8,8 @@ from seawall.core.snapshot import HistogramData
 
 #: Seconds; from a quick local call to a long model answer. Upper bounds, inclusive.
 DURATION_BOUNDS: tuple[float, ...] = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0,
+    30.0, 60.0, 120.0,
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seawall.core.context import deadline_on
+from seawall.core.context import deadline_budget, deadline_on
 from seawall.core.errors import CircuitOpenError, ConfigurationError, TimedOutError
 from seawall.core.permit import ASK, Ask, Permit, Rejection
 from seawall.core.snapshot import PolicySnapshot
@@ -87,6 +87,7 @@ class CircuitBreaker(PolicyBase):
         if classify is not None:
             function("CircuitBreaker.classify", classify)
         self._lease_given = lease is not None
+        self._attempt_limit: float | None = None
         self._options = BreakerOptions(
             tuple(trip) if trip is not None else (ConsecutiveFailures(5),),
             float(recovery_timeout),
@@ -149,10 +150,15 @@ class CircuitBreaker(PolicyBase):
             return call.judge(None, call.value)
         if isinstance(error, self._ignore_types):
             return Verdict.IGNORED
-        if not isinstance(error, Exception):
-            # our own deadline cancels from outside: that is the dependency's slowness, not the caller's change of mind
+        if isinstance(error, TimedOutError) or not isinstance(error, Exception):
             at = deadline_on(self.clock)
-            return Verdict.DROPPED if at is not None and self.clock.now() >= at else Verdict.IGNORED
+            if at is not None and self.clock.now() >= at:
+                # our deadline cut it short: the dependency's slowness, unless the call began with hardly any time left
+                limits = (self._attempt_limit, deadline_budget())
+                fair = min((limit for limit in limits if limit is not None), default=0.0) / 2
+                return Verdict.DROPPED if call.elapsed() >= fair else Verdict.IGNORED
+        if not isinstance(error, Exception):
+            return Verdict.IGNORED
         if not isinstance(error, self._record_types) and not isinstance(error, TimedOutError):
             return Verdict.IGNORED
         return call.judge(error, None)
@@ -168,6 +174,11 @@ class CircuitBreaker(PolicyBase):
             word = self._machine.word(now)
         self._publish()
         return word
+
+    @property
+    def options(self) -> BreakerOptions:
+        """The rules and numbers in force."""
+        return self._options
 
     @property
     def rules(self) -> list[str]:
@@ -233,7 +244,12 @@ class CircuitBreaker(PolicyBase):
     # ---------------------------------------------------------- plumbing
 
     def attempt_timeout(self, limit: float) -> None:
-        """Told the pipeline's timeout per attempt: the default lease is twice that."""
+        """Told the pipeline's timeout per attempt: the default lease is twice that.
+
+        A call that the deadline cuts short before it had half of that time, or half of the deadline's if that is
+        shorter, is neutral: it never had a fair chance.
+        """
+        self._attempt_limit = limit
         if not self._lease_given:
             with self._lock:
                 self._options = self._options._replace(lease=2 * limit)

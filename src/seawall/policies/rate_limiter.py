@@ -9,12 +9,12 @@ from seawall.core.errors import ConfigurationError, RateLimitedError
 from seawall.core.permit import ASK, Ask, Parked, Permit, Rejection, Waiter
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, number
+from seawall.core.verdict import Verdict
 from seawall.machines.token_bucket import TokenBucket, TokenBucketOptions
 from seawall.measure.histogram import Histogram
 from seawall.policies.base import PolicyBase
 
 if TYPE_CHECKING:
-    from seawall.core.verdict import Verdict
     from seawall.drive.call import Call
 
 _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
@@ -108,7 +108,8 @@ class RateLimiter(PolicyBase):
             return
         with self._lock:
             self._machine.record(permit, verdict, duration, self.clock.now(), cause, retry_after=retry_after)
-        self._publish()
+            held = list(self._machine.waiting) if verdict is Verdict.THROTTLED else []
+        self._wake(held)  # they wait longer now, or are refused at once
 
     def verdict(self, call: Call, error: BaseException | None) -> Verdict:
         """How the limiter sees the end of a call."""

@@ -168,7 +168,7 @@ class _Run:
     @contextmanager
     def scope(self) -> Iterator[None]:
         """The ambient deadline for what runs inside."""
-        token = shrink_deadline(self.until, self._policy.clock)
+        token = shrink_deadline(self.until, self._race.limit, self._policy.clock)
         try:
             yield
         finally:

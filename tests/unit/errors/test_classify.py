@@ -7,6 +7,7 @@ import pytest
 from seawall import CircuitOpenError, DeadlineExceededError, TimedOutError, Verdict
 from seawall.errors.classify import BUGS, label, retryable, verdict_of, verdict_of_status
 from seawall.errors.status import headers_of, status_of
+from tests.support.names import named
 
 
 class Answer:
@@ -58,7 +59,7 @@ class ConnectTimeout(Timeout):
         (KeyboardInterrupt(), Verdict.IGNORED),
         (GeneratorExit(), Verdict.IGNORED),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_an_error_has_a_verdict(error, verdict):
     """R-ER1, R-CB5"""
@@ -95,7 +96,7 @@ def test_a_mistake_of_the_program_is_not_tried_again(kind):
         (CircuitOpenError(), False),
         (asyncio.CancelledError(), False),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_what_may_pass_is_tried_again_and_nothing_else(error, again):
     """R-RT2"""

@@ -1,0 +1,1 @@
+"""`seawall.toml`: read, checked as a whole, and turned into the parts it describes."""

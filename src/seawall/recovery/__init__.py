@@ -1,0 +1,1 @@
+"""Bringing things back: the supervisor of child processes."""
