@@ -32,12 +32,8 @@ run: .run ## Starts the quickstart: a service, its dependencies, the dashboard; 
 	@$(BIN)/seawall up examples/quickstart/seawall.toml $(ARGS)
 
 .PHONY: test
-test: .dev ## Runs every test, on two processes; ARGS narrows them.
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
-
-.PHONY: stateful
-stateful: .dev ## Runs the model tests for long, with new cases each time (minutes).
-	@$(BIN)/python -m pytest -q -n 2 --timeout=0 --hypothesis-profile=long tests/stateful $(ARGS)
+test: .dev ## Runs every test: side by side, then those that measure real time alone; ARGS narrows them.
+	@run() { $(BIN)/python -m pytest -q "$$@" $(ARGS) || [ $$? -eq 5 ]; }; run -n 2 -m 'not alone' && run -m alone
 
 .PHONY: check
 check: fmt lint types arch ## Runs every check that CI runs besides the tests.

@@ -145,7 +145,7 @@ def quickstart(tmp_path_factory):
 
 @pytest.mark.integration
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("quickstart")
+@pytest.mark.alone
 class TestAnOutage:
     def test_a_killed_dependency_costs_no_order_and_the_circuit_closes_again(self, quickstart):
         killed = quickstart.pid("payments")

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import random
+import socket
 import sys
 import threading
 import time
@@ -32,7 +33,6 @@ from seawall.events.types import (
 from seawall.health import DiskCheck, HttpCheck, MemoryCheck, Monitor, TcpCheck
 from seawall.measure.histogram import DURATION_BOUNDS, Histogram
 from seawall.server import Parts, build_app
-from seawall.server.sockets import listen
 from tests.support.ops import HandHub, HandSupervisor, ProcessState, ProgramState
 
 TOKEN = "token-of-the-play"
@@ -43,6 +43,7 @@ class Service:
 
     def __init__(self, name, rate, slowness, dice):
         self.name, self.rate, self.slowness, self.dice = name, rate, slowness, dice
+        self.taken = None
         self.good = self.bad = self.refused = self.degraded = 0
         self.histogram = Histogram(DURATION_BOUNDS)
         self.state, self.since, self.trial_at, self.reason, self.forced = "closed", None, 0.0, "", None
@@ -61,6 +62,12 @@ class Service:
                 self.histogram.observe(self.slowness * self.dice.lognormvariate(0, 0.5))
 
     def snapshots(self):
+        """Its circuit and its pipeline; made anew only when something happened."""
+        if self.taken is None:
+            self.taken = self.take()
+        return self.taken
+
+    def take(self):
         data = self.histogram.data()
         return (
             PolicySnapshot(
@@ -105,6 +112,8 @@ class Play:
         self.bus.journal.append(time.time() - ago, (kind, self.number, SYSTEM_CLOCK.now() - ago, *fields))
 
     def publish_hub(self):
+        for service in list(self.services.values())[:3]:
+            service.taken = None  # a scene may have changed them
         pairs = [service.snapshots() for service in self.services.values()]
         self.hub.policies, self.hub.pipelines = [p for p, _ in pairs], [q for _, q in pairs]
         snapshot = Snapshot(time.time(), tuple(self.hub.pipelines[:3]), tuple(self.hub.policies[:3]))
@@ -113,6 +122,14 @@ class Play:
             ProgramState("orders", 4102, "w1", start, time.time(), live=True, snapshot=snapshot),
             ProgramState("orders", 4103, "w2", start, time.time(), live=True, snapshot=snapshot),
         ]
+
+    def go_on(self):
+        """Let a second pass."""
+        everyone = list(self.services.values())
+        for service in everyone[:3] + random.sample(everyone[3:], min(50, len(everyone) - 3)):
+            service.live(1)
+            service.taken = None
+        self.publish_hub()
 
     def set(self, scene):
         self.scene = scene
@@ -185,6 +202,7 @@ class PlayedHub(HandHub):
 
     async def force(self, name, state, *, owner, reason, expires_in):
         service = self.play.services[name]
+        service.taken = None
         service.state = "disabled" if state == "disabled" else f"forced-{state}"
         service.reason = f"by {owner}: {reason}"
         service.forced = {"state": state, "owner": owner, "reason": reason, "expires_at": time.time() + expires_in}
@@ -194,6 +212,7 @@ class PlayedHub(HandHub):
 
     async def release(self, name, *, owner, reason):
         service = self.play.services[name]
+        service.taken = None
         service.state, service.reason, service.forced = "closed", "", None
         self.play.publish_hub()
         return await super().release(name, owner=owner, reason=reason)
@@ -220,7 +239,10 @@ async def main():
     hub, supervisor = PlayedHub(SYSTEM_CLOCK), HandSupervisor()
     play = hub.play = Play(given.policies, bus, hub, supervisor)
     play.scene_well()
-    listening = listen("127.0.0.1", 0)
+    # the protocol by its number: asyncio sends small packets at once only then
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(512)
     address = f"127.0.0.1:{listening.getsockname()[1]}"
     checks = [
         DiskCheck(name="disk", path=given.folder, degraded_below=0.0, critical_below=0.0),
@@ -257,9 +279,7 @@ async def main():
     print(json.dumps({"address": address, "token": TOKEN}), flush=True)  # noqa: T201 - read by the test that started this
     while not serving.done():
         await asyncio.wait({serving}, timeout=1)
-        for service in play.services.values():
-            service.live(1)
-        play.publish_hub()
+        await asyncio.to_thread(play.go_on)  # what the programs do must not hold up the server
     await monitor.stop()
 
 

@@ -129,6 +129,20 @@ def status(file: File = HERE, /, *, json: Json = False) -> int:
     return command.run(file, json)
 
 
+@app.command(
+    help_epilogue=(
+        "Examples:\n"
+        "  source <(seawall completion bash)\n"
+        "  seawall completion fish > ~/.config/fish/completions/seawall.fish\n\n"
+        "Exit codes: 0 written, 2 wrong use."
+    )
+)
+def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="Which shell it is for.")], /) -> int:
+    """Write the completion script of a shell on standard output; it changes no file."""
+    sys.stdout.write(app.generate_completion(prog_name="seawall", shell=shell))
+    return 0
+
+
 def _force(
     state: Literal["open", "closed"], name: str, reason: str, for_: str, file: Path, flags: tuple[bool, bool, bool]
 ) -> int:

@@ -10,6 +10,7 @@ from seawall.cli.terminal import clock_time, paint, wants_colour
 from seawall.daemon.audience import Facts
 from seawall.daemon.summary import PipelineLine, Summary
 from seawall.events.journal import Entry
+from seawall.events.types import ProcessExited
 from seawall.events.words import describe, seconds
 
 #: Shape and colour of what happened; the sentence says it, too.
@@ -126,6 +127,8 @@ def _mark(event: Any) -> tuple[str, str]:
     """Shape and colour of an event."""
     if type(event).__name__ == "CheckChanged":
         return _CHECKS.get(event.now, ("✕", "red"))
+    if isinstance(event, ProcessExited) and event.how == "stopped as asked":
+        return ("▹", "dim")
     return _MARKS.get(type(event).__name__, ("·", "dim"))
 
 

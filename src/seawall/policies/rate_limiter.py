@@ -110,10 +110,9 @@ class RateLimiter(PolicyBase):
         with self._lock:
             self._machine.record(permit, verdict, duration, self.clock.now(), cause, retry_after=retry_after)
             held = list(self._machine.waiting) if verdict is Verdict.THROTTLED else []
+        self._publish()
         if held:
             self._wake(held)  # they wait longer now, or are refused at once
-        if self._late:
-            self._publish()
 
     def verdict(self, call: Call, error: BaseException | None) -> Verdict:
         """How the limiter sees the end of a call."""

@@ -175,6 +175,8 @@ class Child:
         if self.family is not None and self._house.keeper is not None and code is not None:
             self._house.keeper.gone(self.family)
         self.family = None
+        if wanted and code in {0, -self.options.signal_number()}:
+            how = "stopped as asked"
         if not self._stopping:
             self._kill_at = None
         self._note_exit(how, pid, ok=code == 0, wanted=wanted)

@@ -56,7 +56,7 @@ class Peer:
         credentials: Credentials | None,
     ) -> None:
         self.worker = ""  #: set by the greeting
-        self.reason = "its connection closed without a word"
+        self.reason = "its connection closed"
         self.failed = False  #: it did not speak the protocol
         self.ended = asyncio.Event()
         self._reader = reader

@@ -2,6 +2,5 @@
 
 from seawall.server.app import build_app
 from seawall.server.parts import Parts
-from seawall.server.sockets import listen
 
-__all__ = ["Parts", "build_app", "listen"]
+__all__ = ["Parts", "build_app"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from seawall.core.snapshot import Snapshot
 from seawall.health.monitor import CheckState
 from seawall.machines.health import Status
 from seawall.server.guard import may_read, require
 from seawall.server.parts import Parts
-from seawall.server.verdict import Item, item_of, judge, readiness, startup
+from seawall.server.verdict import Item, Verdict, item_of, judge, readiness, startup
 
 #: The words of application/health+json.
 _HEALTH_JSON = {Status.HEALTHY: "pass", Status.DEGRADED: "warn"}
@@ -39,6 +41,15 @@ class Views:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._snapshot = Snapshot(0.0)
+        self._taken_at = -math.inf
+
+    def _judge(self) -> Verdict:
+        """The verdict, over a snapshot that is at most a second old: probes may come by the hundred."""
+        now = self._parts.clock.now()
+        if now - self._taken_at >= 1:
+            self._snapshot, self._taken_at = self._parts.hub.snapshot(), now
+        return judge(self._parts, self._snapshot)
 
     async def livez(self, request: Request) -> Response:
         """Alive: the loop answers. Nothing else is asked, or an outage elsewhere would have this daemon killed."""
@@ -65,13 +76,13 @@ class Views:
 
     async def health(self, request: Request) -> Response:
         """The status of the whole in a word."""
-        status = judge(self._parts).status
+        status = self._judge().status
         return _answer(request, status, {"status": str(status), "name": self._parts.name})
 
     async def detailed(self, request: Request) -> Response:
         """The status of the whole with everything it rests on."""
         require(may_read(request, self._parts.token))
-        verdict = judge(self._parts)
+        verdict = self._judge()
         body = {
             "status": str(verdict.status),
             "name": self._parts.name,

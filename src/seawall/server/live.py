@@ -149,7 +149,7 @@ class Live:
                 programs=list(parts.hub.programs()),
                 tracks=self._tracks,
             )
-            status = str(judge(parts).status)
+            status = str(judge(parts, sources.snapshot).status)
             if len(sources.snapshot.policies) > 100:
                 state, rows = await run_in_threadpool(self._view, sources)
             else:

@@ -6,21 +6,32 @@ from collections import deque
 from typing import Any
 
 from seawall.events.journal import Entry, Journal
-from seawall.events.types import TRANSITIONS, CheckChanged, ProcessExited, ProcessStarted, ProgramLinked, ProgramLost
+from seawall.events.types import (
+    TRANSITIONS,
+    CheckChanged,
+    CircuitHalfOpened,
+    CircuitOpened,
+    ProcessExited,
+    ProcessStarted,
+    ProgramLinked,
+    ProgramLost,
+)
 from seawall.events.words import describe
 from seawall.server.view.story import Event
 
 #: Events that change something. All others are single calls: they are counted.
 _CHANGES = frozenset({*TRANSITIONS, CheckChanged, ProcessStarted, ProcessExited, ProgramLinked, ProgramLost})
 _BAD = {"CircuitOpened", "ProcessExited", "ProgramLost"}
-_FOLD = 120.0  # seconds between two of a kind that still count as one line
+_FOLD = 300.0  # seconds between two of a kind that still count as one line
+_OPEN = 500  # lines that may be counted on
 
 
 class Timeline:
     """Follows a journal.
 
     Single calls that were refused, failed or were retried become one line per kind, name and cause, with a count and
-    the time of the last; a change of the same thing ends the line, so that causes and effects stay in order.
+    the time of the last; so do the trials of a circuit that stays open. A change of the same thing ends the line, so
+    that causes and effects stay in order.
 
     Args:
         journal: what is followed.
@@ -40,7 +51,7 @@ class Timeline:
 
     def changes(self) -> list[Event]:
         """The changes among them."""
-        return [Event(line["wall"], line["name"], line["text"]) for line in self._lines if line["change"]]
+        return [Event(line["wall"], line["kind"], line["name"], line["text"]) for line in self._lines if line["change"]]
 
     def follow(self) -> list[dict[str, Any]]:
         """Take in what is new; the lines that are new or have changed."""
@@ -58,15 +69,12 @@ class Timeline:
     def _add(self, entry: Entry) -> dict[str, Any]:
         """One entry: a line of its own, or one more in the count of an earlier one."""
         event, kind = entry.event, type(entry.event).__name__
-        change = type(event) in _CHANGES
-        if isinstance(event, CheckChanged) and (event.was, event.now) == ("unknown", "healthy"):
-            change = False  # the first look: nothing has changed but what is known
+        change, again = _is_change(event), _is_again(event)
         program = entry.source.partition("/")[0]
-        if change:
-            for key in [key for key in self._open if key[1] == event.name]:
-                del self._open[key]
+        key = (kind, event.name, program, str(getattr(event, "reason", "")), str(getattr(event, "cause", "")))
+        if change and not again:
+            self._open = {known: line for known, line in self._open.items() if known[1] != event.name}
         else:
-            key = (kind, event.name, program, str(getattr(event, "reason", "")), str(getattr(event, "cause", "")))
             line = self._open.get(key)
             if line is not None and entry.wall - line["last"] <= _FOLD:
                 line["count"] += 1
@@ -80,16 +88,31 @@ class Timeline:
             "count": 1,
             "change": change,
             "mark": _mark(event, kind),
+            "kind": kind,
             "name": event.name,
             "source": entry.source,
             "text": describe(event),
         }
         self._lines.append(line)
-        if not change:
-            if len(self._open) > 500:
+        if again or not change:
+            if len(self._open) >= _OPEN:
                 self._open.clear()
             self._open[key] = line
         return line
+
+
+def _is_change(event: Any) -> bool:
+    """True for what changes something; the first look of a check that finds it healthy only tells what was so."""
+    if isinstance(event, CheckChanged) and (event.was, event.now) == ("unknown", "healthy"):
+        return False
+    return type(event) in _CHANGES
+
+
+def _is_again(event: Any) -> bool:
+    """True for the trials of a circuit that stays open: they come every half minute for as long as the outage lasts."""
+    if isinstance(event, CircuitOpened):
+        return event.reason in {"trial_failed", "lease_ended"}
+    return isinstance(event, CircuitHalfOpened) and event.reason != "manual"
 
 
 def _mark(event: Any, kind: str) -> str:

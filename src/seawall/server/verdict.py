@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
+from seawall.core.snapshot import Snapshot
 from seawall.health.monitor import CheckState
 from seawall.machines.health import Status, worst
 from seawall.server.parts import Parts
@@ -27,16 +28,20 @@ class Verdict(NamedTuple):
     troubled_processes: list[str]
 
 
-def judge(parts: Parts) -> Verdict:
+def judge(parts: Parts, snapshot: Snapshot) -> Verdict:
     """The status of the whole: the worst of all.
 
     A check that is not critical makes it degraded at most, as do an open circuit and a process that does not stay up. A
     critical check that nobody knows about makes it unknown, unless something is known to be worse.
+
+    Args:
+        parts: what is judged.
+        snapshot: of all circuits; taken once by the caller, because merging a thousand takes a while.
     """
     checks = parts.monitor.states()
     circuits = [
         policy.name
-        for policy in parts.hub.snapshot().policies
+        for policy in snapshot.policies
         if policy.kind == "circuit_breaker" and policy.state in {"open", "forced-open"}
     ]
     processes = [

@@ -64,6 +64,9 @@ def _rule(
     }
     if strategy not in simple:
         raise NotBuiltError(f"strategy {strategy}")
+    if cap < base:  # refused in the rules themselves, as it cuts every delay; what a rule of one's own is cut at holds
+        longer = _rule(strategy, base, factor, _NO_CAP, floor, delays, "none")
+        return Custom(rule=longer.raw, cap=cap, jitter=jitter)
     rule = simple[strategy]()
     if floor is None:
         return rule

@@ -158,3 +158,16 @@ def test_nothing_slow_is_loaded_for_help(arguments, unwanted):
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
     assert {name for name in unwanted if f"'{name}'" in done.stderr} == set()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_written_for_the_common_shells(shell, capsys):
+    code, out, err = seawall(capsys, "completion", shell)
+    assert (code, err) == (0, "")
+    assert all(command in out for command in ("up", "check", "status", "breaker"))
+
+
+def test_bash_takes_the_completion_it_is_given(capsys):
+    _, script, _ = seawall(capsys, "completion", "bash")
+    told = subprocess.run(["bash", "-c", f"{script}\ncomplete -p seawall"], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("complete -F")

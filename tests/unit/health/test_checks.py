@@ -21,12 +21,7 @@ from seawall.health.offload import Offload, StillBusyError
 async def answering(reply: bytes | None):
     """A server that sends `reply` to whoever connects, or never answers."""
 
-    serving: set[asyncio.Task] = set()
-
     async def serve(reader, writer):
-        task = asyncio.current_task()
-        assert task is not None
-        serving.add(task)
         if reply is None:
             await reader.read()
         else:
@@ -41,8 +36,9 @@ async def answering(reply: bytes | None):
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-        if serving:
-            await asyncio.wait(serving, timeout=5)
+        # those that are being accepted too; they end when their client has hung up
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others, timeout=5)
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nall fit"

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from seawall.events.types import CallRejected, CircuitClosed, CircuitOpened
+from seawall.events.types import CallRejected, CircuitClosed, CircuitHalfOpened, CircuitOpened
 from seawall.server.live import Live
 from seawall.server.timeline import Timeline
 from tests.support.ops import circuit
@@ -150,4 +150,12 @@ def test_repetitions_are_counted_and_changes_stand_alone():
     parts.journal.append(144.0, (CircuitClosed, 45, 0.0, "payments", "trial", 30.0), "orders/7")
     assert [(line["id"], line["count"]) for line in timeline.follow()] == [(3, 2), (4, 1), (5, 1)]
     assert len(timeline.lines()) == 5
-    assert [change.text for change in timeline.changes()][-1].startswith('Circuit "payments" closed')
+    for turn in range(6):  # trials that fail again and again
+        parts.journal.append(150.0 + 30 * turn, (CircuitHalfOpened, 50, 0.0, "payments", "waited", 1), "orders/7")
+        failed: tuple = (CircuitOpened, 51, 0.0, "payments", "trial_failed", 30.0, {})
+        parts.journal.append(151.0 + 30 * turn, failed, "orders/7")
+    assert [(line["count"], line["change"], line["last"]) for line in timeline.follow()] == [
+        (6, True, 300.0),
+        (6, True, 301.0),
+    ]
+    assert [change.text for change in timeline.changes()][-3].startswith('Circuit "payments" closed')

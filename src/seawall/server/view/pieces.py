@@ -61,6 +61,11 @@ class Piece:
     override: dict[str, Any] | None = None
     facts: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def ended_before(self) -> bool:
+        """True for a process that is being started again."""
+        return self.kind == "process" and self.word == "starting" and bool(self.text)
+
     def as_json(self) -> dict[str, Any]:
         """As the page gets it."""
         return {

@@ -44,12 +44,15 @@ class Row:
 
     @property
     def lead(self) -> Piece:
-        """The part that says most: of the broken ones the one that lies lowest, otherwise the circuit."""
+        """The part that says most: of the broken ones the one that lies lowest, otherwise the circuit.
+
+        A process that is just coming back is no longer broken, but why it ended is still why the rest is.
+        """
         worst = max(piece.level for piece in self.pieces)
         if worst == FINE:
             return next((piece for piece in self.pieces if piece.rank == CIRCUIT), self.pieces[0])
         # BROKEN and WORST are equally broken when it comes to what caused what
-        bad = [piece for piece in self.pieces if piece.level >= min(worst, 2)]
+        bad = [piece for piece in self.pieces if piece.level >= min(worst, 2) or piece.ended_before]
         return min(bad, key=lambda piece: (piece.rank, -piece.level, piece.since or 0))
 
     @property

@@ -15,11 +15,18 @@ _NOW = 15.0  # seconds of calls that tell what works: short, because the answer 
 
 
 class Event(NamedTuple):
-    """One thing of the timeline that was a change, in words; `name` is what it happened to."""
+    """One thing of the timeline that was a change, in words; `kind` is the event's class, `name` what it befell."""
 
     wall: float
+    kind: str
     name: str
     text: str
+
+
+#: The trouble itself, which the headline tells.
+_SIGNS = frozenset({"CircuitOpened", "CheckChanged"})
+#: Steps on the way that nobody took and that explain nothing.
+_STEPS = frozenset({"CircuitHalfOpened", "ProgramLinked"})
 
 
 class Cause(NamedTuple):
@@ -202,12 +209,13 @@ def _capability(came: Reading) -> tuple[int, str, str]:
 
 
 def _changed(changes: Iterable[Event], since: float | None, causes: Sequence[Cause]) -> list[dict[str, Any]]:
-    """What changed in the two minutes before the trouble began, less the trouble itself, which the headline tells."""
+    """What changed in the two minutes before the trouble began, less the signs of the trouble itself."""
     if since is None:
         return []
     told = {piece.name for cause in causes for piece in cause.row.pieces}
     near = [event for event in changes if since - 120 <= event.wall <= since + 2]
-    near = [event for event in near if event.wall < since - 1 or event.name not in told]
+    near = [event for event in near if event.kind not in _STEPS]
+    near = [event for event in near if event.wall < since - 1 or event.name not in told or event.kind not in _SIGNS]
     near.sort(key=lambda event: event.wall)
     return [{"wall": event.wall, "text": event.text} for event in near[-3:]]
 
