@@ -82,19 +82,27 @@ class Bulkhead(PolicyBase):
 
     def abandon(self, place: Parked) -> None:
         """One who waited goes away, perhaps with a slot just given to it: the next gets that."""
-        if self._put_off(self.abandon, place):
+        if self._lock._is_owned():
+            self._put_off(self.abandon, place)
             return
         with self._lock:
             woken = self._machine.abandon(place, self.clock.now())
-        self._wake(woken)
+        if woken:
+            self._wake(woken)
+        if self._late:
+            self._publish()
 
     def leave(self, permit: Permit, verdict: Verdict, *, retry_after: float | None = None) -> None:
         """A call has ended: its slot goes to the first who waits."""
-        if self._put_off(self.leave, permit, verdict, retry_after=retry_after):
+        if self._lock._is_owned():
+            self._put_off(self.leave, permit, verdict, retry_after=retry_after)
             return
         with self._lock:
             woken = self._machine.leave(permit, verdict, self.clock.now(), retry_after)
-        self._wake(woken)
+        if woken:
+            self._wake(woken)
+        if self._late:
+            self._publish()
 
     def _wake(self, woken: list[Parked]) -> None:
         """Wake those who got a slot; one whose loop is closed is abandoned, and its slot goes on to the next."""
@@ -104,7 +112,6 @@ class Bulkhead(PolicyBase):
             if place.waiter is not None and not place.waiter.wake():
                 with self._lock:
                     left.extend(self._machine.abandon(place, self.clock.now()))
-        self._publish()
 
     def reset(self) -> None:
         """Nothing to reset: slots are given back by those who hold them."""
