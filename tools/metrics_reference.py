@@ -18,8 +18,8 @@ HEAD = """\
 After this page you know every metric that `/metrics` serves, its labels, and what its values mean.
 
 The daemon serves the sum over all linked programs, in the Prometheus text format or, asked for by `Accept`, as
-OpenMetrics. Counters never go back when a worker ends, and every series is there from the start with 0. Names begin with
-the namespace, `seawall` unless it is set otherwise. Durations are in seconds.
+OpenMetrics. Counters never go back when a worker ends, and every series is there from the start with 0. Names begin
+with the namespace, `seawall` unless it is set otherwise. Durations are in seconds.
 
 | metric | kind | labels | meaning |
 | --- | --- | --- | --- |
@@ -28,10 +28,10 @@ the namespace, `seawall` unless it is set otherwise. Durations are in seconds.
 
 def page() -> str:
     """The whole page."""
-    rows = [
-        f"| `seawall_{metric.name}` | {metric.kind} | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.help} |"
-        for metric in METRICS.values()
-    ]
+    rows = []
+    for metric in METRICS.values():
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        rows.append(f"| `seawall_{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
     states = ", ".join(f"{word} {value}" for word, value in CIRCUIT_STATES.items())
     return HEAD + "\n".join(rows) + f"\n\nValues of `seawall_circuit_breaker_state`: {states}.\n"
 

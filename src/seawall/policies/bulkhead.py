@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from seawall.core.errors import BulkheadFullError
+from seawall.core.errors import BulkheadFullError, ConfigurationError
 from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, whole
@@ -28,7 +28,7 @@ class Bulkhead(PolicyBase):
     Args:
         max_concurrent: calls at once; from 1.
         queue: places to wait in; from 0, 0 by default.
-        max_wait: seconds one may wait; at least 0, 0 by default; None leaves it to the deadline. Needs `queue`.
+        max_wait: seconds one may wait in the queue; above 0 where there is one; None leaves it to the deadline.
         name: see `PolicyBase`.
 
     Raises:
@@ -50,6 +50,11 @@ class Bulkhead(PolicyBase):
         whole("Bulkhead.queue", queue, 0)
         if max_wait is not None:
             duration("Bulkhead.max_wait", max_wait, zero=True)
+        if queue and max_wait == 0:
+            raise ConfigurationError(
+                f"Bulkhead.queue = {queue}: with max_wait = 0 nobody would ever wait in it; "
+                "give max_wait in seconds, or None for as long as the deadline allows"
+            )
         self.options = BulkheadOptions(max_concurrent, queue, max_wait)
         self._begin()
 
