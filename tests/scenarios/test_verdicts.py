@@ -357,7 +357,7 @@ def test_a_fallback_that_fails_is_a_failure_and_not_degraded():
         assert isinstance(outcome.error, LookupError)
         assert not outcome.degraded
         assert pipeline.snapshot().counters["calls.degraded"] == 0
-        assert pipeline.snapshot().counters["calls.failure"] == 2, "the busy answer was no success either"
+        assert pipeline.snapshot().counters["calls.failure"] == 1
 
 
 def test_a_fallback_that_is_refused_elsewhere_leaves_the_real_error():
