@@ -156,7 +156,11 @@ class BucketAgainstModel(RuleBasedStateMachine):
         ]
         self.tokens = min(self.burst, self.tokens + entry.cost)
 
-    @rule(permit=permits, verdict=st.sampled_from(list(Verdict)), hint=st.one_of(st.none(), eighths))
+    @rule(
+        permit=permits,
+        verdict=st.sampled_from([*Verdict, Verdict.UNSENT, Verdict.THROTTLED]),
+        hint=st.one_of(st.none(), eighths),
+    )
     def settle(self, permit, verdict, hint):
         again, stale = permit.settled, permit.era != self.era
         self.bucket.record(permit, verdict, 0.0, self.now, retry_after=hint)
@@ -305,3 +309,12 @@ def test_the_end_of_a_pause_is_no_stampede():
     moments = [place.wake_at for place in places if isinstance(place, Parked) and place.wake_at is not None]
     assert len(moments) == 100
     assert all(later - earlier > 0.099 for earlier, later in pairwise(moments))
+
+
+def test_a_refund_never_fills_the_bucket_above_its_burst():
+    bucket = TokenBucket("x", TokenBucketOptions(1.0, 2.0))
+    permit = bucket.acquire(Ask(cost=2.0), 0.0)
+    assert isinstance(permit, Permit)
+    assert bucket.available(10.0) == 2.0
+    bucket.record(permit, Verdict.UNSENT, 0.0, 10.0)
+    assert bucket.available(10.0) == 2.0

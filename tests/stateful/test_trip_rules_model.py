@@ -11,7 +11,8 @@ from seawall.machines.trip import ConsecutiveFailures, FailureCount, FailureRate
 from seawall.measure.windows import CountWindow, TimeWindow
 from tests.stateful.breaker_model import Seen, met
 
-eighths = st.integers(0, 60).map(lambda n: n / 8)
+# few values, so that moments exactly one window apart come often
+eighths = st.one_of(st.integers(0, 10), st.integers(0, 60)).map(lambda n: n / 8)
 outcomes = st.tuples(eighths, st.booleans(), st.sampled_from([0.0, 0.5, 0.625, 2.0]))
 histories = st.lists(outcomes, min_size=1, max_size=60)
 few = st.integers(1, 5)
@@ -34,7 +35,7 @@ def rules(draw: st.DrawFn, /) -> Any:
     if kind == "run":
         return ConsecutiveFailures(draw(few))
     if kind == "count":
-        return FailureCount(draw(few), draw(st.integers(1, 80)) / 8)
+        return FailureCount(draw(few), draw(st.integers(1, 16)) / 8)
     least = draw(few)
     span = draw(st.one_of(st.sampled_from([{"window": 1.25}, {"window": 5.0}]), st.integers(5, 20).map(_calls)))
     if kind == "rate":
@@ -134,3 +135,13 @@ def test_at_any_moment_an_outcome_stays_about_its_time(n, length):
     window.add(True, False, 0.0, at)
     assert window.counts(at + length * 0.899).failures == 1
     assert window.counts(at + length * 1.001).failures == 0
+
+
+@given(few, st.integers(1, 16), st.sampled_from([-0.125, 0.0, 0.125]))
+def test_a_failure_leaves_the_count_when_it_is_exactly_as_old_as_the_window(threshold, eighth, beside):
+    window = eighth / 8
+    tracker = FailureCount(threshold + 1, window).tracker()
+    for _ in range(threshold):
+        assert tracker.add(True, 0.0, 0.0) is None
+    met_now = tracker.add(True, 0.0, max(0.0, window + beside)) is not None
+    assert met_now == (max(0.0, window + beside) < window)
