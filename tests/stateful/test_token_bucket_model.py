@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 from hypothesis import given
@@ -44,7 +45,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
         self.tokens = Fraction(burst)  # below zero: promised to those who wait
         self.gate = Fraction(0)  # shut until then; no tokens come meanwhile
         self.line: list[Place] = []
-        self.admitted: list[tuple[Fraction, Fraction, int]] = []  # active time, cost, identity
+        self.flows: list[tuple[Fraction, Fraction]] = []  # tokens that went out, and back with a minus, by active time
         self.active = Fraction(0)  # time that was not pause
         self.era = 1
 
@@ -62,8 +63,22 @@ class BucketAgainstModel(RuleBasedStateMachine):
         pause = max(Fraction(0), self.gate - Fraction(self.now))
         return pause + max(Fraction(0), (cost - self.tokens) / self.rate)
 
-    def admit(self, cost: Fraction, identity: int, active: Fraction | None = None) -> None:
-        self.admitted.append((self.active if active is None else active, cost, identity))
+    def admit(self, cost: Fraction, active: Fraction | None = None) -> None:
+        self.flows.append((self.active if active is None else active, cost))
+
+    def refund(self, cost: Fraction) -> None:
+        """Tokens come back, as many as the bucket has room for."""
+        before = self.tokens
+        self.tokens = min(self.burst, self.tokens + cost)
+        self.flows.append((self.active, before - self.tokens))
+
+    def give_up(self, entry: Place) -> None:
+        """One in line goes without having called: what had come for it is given back, what had not never comes."""
+        if entry.moment <= self.now:
+            self.admit(entry.cost, entry.active)
+            self.refund(entry.cost)
+        else:
+            self.tokens = min(self.burst, self.tokens + entry.cost)
 
     # ------------------------------------------------------------ rules
 
@@ -75,7 +90,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
         if wait == 0:
             assert isinstance(granted, Permit)
             self.tokens -= cost
-            self.admit(cost, id(granted))
+            self.admit(cost)
             return granted
         assert isinstance(granted, Rejection)
         assert granted.retry_after is not None
@@ -92,7 +107,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
         if wait == 0:
             assert isinstance(granted, Permit)
             self.tokens -= cost
-            self.admit(cost, id(granted))
+            self.admit(cost)
             return multiple()
         if wait > self.max_wait or (left is not None and wait > Fraction(left)):
             assert isinstance(granted, Rejection)
@@ -114,7 +129,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
         if moment <= self.now:
             assert isinstance(said, Permit)
             self.line.remove(known[0])
-            self.admit(cost, id(said), active)
+            self.admit(cost, active)
             return said
         latest = Fraction(place.entered_at) + self.max_wait
         if place.ask.deadline is not None:
@@ -154,7 +169,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
             else other
             for other in self.line[number + 1 :]
         ]
-        self.tokens = min(self.burst, self.tokens + entry.cost)
+        self.give_up(entry)
 
     @rule(
         permit=permits,
@@ -167,8 +182,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
         if again or stale:
             return
         if verdict is Verdict.UNSENT:
-            self.tokens = min(self.burst, self.tokens + Fraction(permit.cost))
-            self.admitted = [entry for entry in self.admitted if entry[2] != id(permit)]
+            self.refund(Fraction(permit.cost))
         elif verdict is Verdict.THROTTLED and hint is not None:
             until = max(self.gate, Fraction(self.now + hint))
             longer = max(Fraction(0), until - max(self.gate, Fraction(self.now)))
@@ -202,7 +216,8 @@ class BucketAgainstModel(RuleBasedStateMachine):
     def fork(self):
         self.bucket.renew()
         self.era += 1
-        self.tokens = min(self.burst, self.tokens + sum(each.cost for each in self.line))
+        for each in self.line:
+            self.give_up(each)
         self.line = []
 
     # ------------------------------------------------------- invariants
@@ -223,12 +238,12 @@ class BucketAgainstModel(RuleBasedStateMachine):
     def no_span_of_time_sees_more_than_burst_and_rate_allow(self):
         if not hasattr(self, "bucket"):
             return
-        admitted = sorted(self.admitted)
-        for first in range(len(admitted)):
+        flows = sorted(self.flows, key=itemgetter(0))  # stable: at one moment in the order they happened
+        for first, (start, _) in enumerate(flows):
             total = Fraction(0)
-            for at, cost, _ in admitted[first:]:
+            for at, cost in flows[first:]:
                 total += cost
-                assert total <= self.burst + self.rate * (at - admitted[first][0]) + NEAR
+                assert total <= self.burst + self.rate * (at - start) + NEAR
 
 
 TestBucketAgainstModel = BucketAgainstModel.TestCase

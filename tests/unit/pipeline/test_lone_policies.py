@@ -28,7 +28,7 @@ def test_a_decorated_closure_takes_its_policy_along_when_it_goes():
 
 def test_a_second_policy_of_one_name_gets_a_number_in_its_events_too():
     first, second = CircuitBreaker(1, name="x"), CircuitBreaker(1, name="x")
-    kept = [policy(int) for policy in (first, second)]
+    kept: list[object] = [policy(int) for policy in (first, second)]
     with Recorder() as recorder:
         second.trip()
     assert [event.name for event in recorder.events] == ["x-2"]
