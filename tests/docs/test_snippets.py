@@ -50,3 +50,15 @@ def test_every_snippet_of_the_readme_runs(number, capsys):
                 await pending
 
             asyncio.run(run())
+
+
+def test_the_tests_that_the_how_to_shows_pass():
+    page = ROOT / "docs/how-to/virtual_time_test.py"
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", page],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "2 passed" in result.stdout, result.stdout

@@ -76,7 +76,6 @@ def test_one_who_has_waited_long_enough_is_refused_and_leaves_the_line():
     [
         ({}, "full"),
         ({"queue": 0, "max_wait": 5.0}, "full"),
-        ({"queue": 5, "max_wait": 0.0}, "full"),
         ({"queue": 1, "max_wait": 60.0}, "queue_full"),
     ],
 )

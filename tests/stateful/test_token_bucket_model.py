@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 from hypothesis import given
@@ -44,9 +45,8 @@ class BucketAgainstModel(RuleBasedStateMachine):
         self.tokens = Fraction(burst)  # below zero: promised to those who wait
         self.gate = Fraction(0)  # shut until then; no tokens come meanwhile
         self.line: list[Place] = []
-        self.admitted: list[tuple[Fraction, Fraction, int]] = []  # active time, cost, identity
+        self.flows: list[tuple[Fraction, Fraction]] = []  # tokens that went out, and back with a minus, by active time
         self.active = Fraction(0)  # time that was not pause
-        self.refunded = Fraction(0)
         self.era = 1
 
     # ------------------------------------------------------------ model
@@ -63,8 +63,22 @@ class BucketAgainstModel(RuleBasedStateMachine):
         pause = max(Fraction(0), self.gate - Fraction(self.now))
         return pause + max(Fraction(0), (cost - self.tokens) / self.rate)
 
-    def admit(self, cost: Fraction, identity: int, active: Fraction | None = None) -> None:
-        self.admitted.append((self.active if active is None else active, cost, identity))
+    def admit(self, cost: Fraction, active: Fraction | None = None) -> None:
+        self.flows.append((self.active if active is None else active, cost))
+
+    def refund(self, cost: Fraction) -> None:
+        """Tokens come back, as many as the bucket has room for."""
+        before = self.tokens
+        self.tokens = min(self.burst, self.tokens + cost)
+        self.flows.append((self.active, before - self.tokens))
+
+    def give_up(self, entry: Place) -> None:
+        """One in line goes without having called: what had come for it is given back, what had not never comes."""
+        if entry.moment <= self.now:
+            self.admit(entry.cost, entry.active)
+            self.refund(entry.cost)
+        else:
+            self.tokens = min(self.burst, self.tokens + entry.cost)
 
     # ------------------------------------------------------------ rules
 
@@ -76,7 +90,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
         if wait == 0:
             assert isinstance(granted, Permit)
             self.tokens -= cost
-            self.admit(cost, id(granted))
+            self.admit(cost)
             return granted
         assert isinstance(granted, Rejection)
         assert granted.retry_after is not None
@@ -93,7 +107,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
         if wait == 0:
             assert isinstance(granted, Permit)
             self.tokens -= cost
-            self.admit(cost, id(granted))
+            self.admit(cost)
             return multiple()
         if wait > self.max_wait or (left is not None and wait > Fraction(left)):
             assert isinstance(granted, Rejection)
@@ -115,7 +129,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
         if moment <= self.now:
             assert isinstance(said, Permit)
             self.line.remove(known[0])
-            self.admit(cost, id(said), active)
+            self.admit(cost, active)
             return said
         latest = Fraction(place.entered_at) + self.max_wait
         if place.ask.deadline is not None:
@@ -155,8 +169,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
             else other
             for other in self.line[number + 1 :]
         ]
-        self.tokens = min(self.burst, self.tokens + entry.cost)
-        self.refunded += entry.cost
+        self.give_up(entry)
 
     @rule(
         permit=permits,
@@ -169,9 +182,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
         if again or stale:
             return
         if verdict is Verdict.UNSENT:
-            self.tokens = min(self.burst, self.tokens + Fraction(permit.cost))
-            self.admitted = [entry for entry in self.admitted if entry[2] != id(permit)]
-            self.refunded += Fraction(permit.cost)
+            self.refund(Fraction(permit.cost))
         elif verdict is Verdict.THROTTLED and hint is not None:
             until = max(self.gate, Fraction(self.now + hint))
             longer = max(Fraction(0), until - max(self.gate, Fraction(self.now)))
@@ -205,8 +216,8 @@ class BucketAgainstModel(RuleBasedStateMachine):
     def fork(self):
         self.bucket.renew()
         self.era += 1
-        self.refunded += sum(each.cost for each in self.line)
-        self.tokens = min(self.burst, self.tokens + sum(each.cost for each in self.line))
+        for each in self.line:
+            self.give_up(each)
         self.line = []
 
     # ------------------------------------------------------- invariants
@@ -217,25 +228,22 @@ class BucketAgainstModel(RuleBasedStateMachine):
             return
         assert abs(Fraction(self.bucket.available(self.now)) - self.tokens) < NEAR
         assert [each.place for each in self.line] == self.bucket.waiting
-        moments = [max(place.wake_at, self.now) for place in self.bucket.waiting if place.wake_at is not None]
+        moments = [place.wake_at for place in self.bucket.waiting if place.wake_at is not None]
         assert moments == sorted(moments), "nobody overtakes"
         for each in self.line:
             assert each.place.wake_at is not None
-            now = Fraction(self.now)  # all moments that have come are alike
-            assert abs(max(Fraction(each.place.wake_at), now) - max(each.moment, now)) < NEAR
+            assert abs(Fraction(each.place.wake_at) - each.moment) < NEAR
 
     @invariant()
     def no_span_of_time_sees_more_than_burst_and_rate_allow(self):
         if not hasattr(self, "bucket"):
             return
-        # NB: tokens come back whole, also when the bucket has filled up again meanwhile: such a burst may be larger
-        # than its capacity by what came back, and by no more
-        admitted = sorted(self.admitted)
-        for first in range(len(admitted)):
+        flows = sorted(self.flows, key=itemgetter(0))  # stable: at one moment in the order they happened
+        for first, (start, _) in enumerate(flows):
             total = Fraction(0)
-            for at, cost, _ in admitted[first:]:
+            for at, cost in flows[first:]:
                 total += cost
-                assert total <= self.burst + self.rate * (at - admitted[first][0]) + self.refunded + NEAR
+                assert total <= self.burst + self.rate * (at - start) + NEAR
 
 
 TestBucketAgainstModel = BucketAgainstModel.TestCase

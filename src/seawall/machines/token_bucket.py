@@ -146,7 +146,7 @@ class TokenBucket:
         self.tokens = min(self.options.burst, self.tokens + place.ask.cost)
         earlier = place.ask.cost / self.options.rate
         for other in behind:
-            if other.wake_at is not None:
+            if other.wake_at is not None and other.wake_at > now:  # whose time has come already stays where it is
                 other.wake_at = max(other.wake_at - earlier, self.blocked_until, now)
         return behind
 

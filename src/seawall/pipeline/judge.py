@@ -77,7 +77,7 @@ class Judge:
         """Journal an attempt that failed; count one that succeeded."""
         if verdict is Verdict.SUCCESS:
             self.bus.journal.count_success(self.clock.wall())
-        elif verdict.failed or verdict is Verdict.THROTTLED:
+        elif self._bad(verdict):
             with self._lock:
                 self._number += 1
                 number = self._number
@@ -85,12 +85,17 @@ class Judge:
             at = self.clock.now()
             self.bus.publish((CallFailed, number, at, self.name, verdict.name.lower(), cause, call.elapsed()))
 
+    @staticmethod
+    def _bad(verdict: Verdict) -> bool:
+        """Whether an attempt that ended so did not do what it was for."""
+        return verdict.failed or verdict is Verdict.THROTTLED
+
     def finished(self, call: Call, error: BaseException | None) -> None:
         """Count one logical call."""
         if error is None:
             if call.degraded:
                 what = "degraded"
-            elif call.started and self.judge(None, call.value).failed:
+            elif call.started and self._bad(self.judge(None, call.value)):
                 what = "failure"
             else:
                 what = "success"

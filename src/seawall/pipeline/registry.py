@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ class Registry:
         # Guarded by _lock
         self._pipelines: dict[str, Pipeline] = {}
         self._policies: dict[tuple[str, str], PolicyBase] = {}
+        # decorators of one policy: kept by what they decorate, or a decorated closure per call would pile up here
+        self._lone: weakref.WeakValueDictionary[tuple[str, str], PolicyBase] = weakref.WeakValueDictionary()
         self._linked = False
         renew_after_fork(self)
 
@@ -55,7 +58,7 @@ class Registry:
             added: list[tuple[str, str]] = []
             for policy in pipeline.policies:
                 key = (policy.kind, policy.name)
-                if self._policies.get(key, policy) is not policy:
+                if self._known(*key) not in {None, policy}:
                     for undone in added:
                         del self._policies[undone]
                     raise ConfigurationError(
@@ -72,11 +75,18 @@ class Registry:
         """Register a policy that stands in no named pipeline; its name gets a number if it is taken."""
         with self._lock:
             name, number = policy.name, 1
-            while self._policies.get((policy.kind, policy.name), policy) is not policy:
+            while self._known(policy.kind, name) not in {None, policy}:
                 number += 1
-                policy.name = f"{name}-{number}"
-            self._policies[(policy.kind, policy.name)] = policy
+                name = f"{policy.name}-{number}"
+            if name != policy.name:
+                policy.rebind(name, policy.pipelines, policy.bus)
+            if (policy.kind, name) not in self._policies:
+                self._lone[(policy.kind, name)] = policy
         self._link()
+
+    def _known(self, kind: str, name: str) -> PolicyBase | None:
+        """The policy of that kind and name; needs the lock."""
+        return self._policies.get((kind, name)) or self._lone.get((kind, name))
 
     def _link(self) -> None:
         """Start the link to the daemon if the environment asks for it; once."""
@@ -105,7 +115,8 @@ class Registry:
     def policies(self) -> list[PolicyBase]:
         """All policies, by kind and name."""
         with self._lock:
-            return [self._policies[key] for key in sorted(self._policies)]
+            found = {**self._lone, **self._policies}
+        return [found[key] for key in sorted(found)]
 
     def snapshot(self) -> Snapshot:
         """Everything at this moment, as plain data."""
@@ -122,8 +133,8 @@ class Registry:
             ConfigurationError: listing the known circuits.
         """
         with self._lock:
-            found = self._policies.get((CircuitBreaker.kind, name))
-            known = sorted(policy for kind, policy in self._policies if kind == CircuitBreaker.kind)
+            found = self._known(CircuitBreaker.kind, name)
+            known = sorted(policy for kind, policy in {**self._lone, **self._policies} if kind == CircuitBreaker.kind)
         if not isinstance(found, CircuitBreaker):
             raise ConfigurationError(f'No circuit is named "{name}". Known: {", ".join(known) or "none yet"}')
         return found
@@ -146,13 +157,13 @@ class Registry:
     def isolated(self) -> Iterator[None]:
         """An empty registry inside the block, what was there before after it; for tests."""
         with self._lock:
-            before = self._pipelines, self._policies
-            self._pipelines, self._policies = {}, {}
+            before = self._pipelines, self._policies, self._lone
+            self._pipelines, self._policies, self._lone = {}, {}, weakref.WeakValueDictionary()
         try:
             yield
         finally:
             with self._lock:
-                self._pipelines, self._policies = before
+                self._pipelines, self._policies, self._lone = before
 
     @contextmanager
     def rebound(self, clock: Clock, *others: Any) -> Iterator[None]:

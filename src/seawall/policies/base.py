@@ -140,15 +140,12 @@ class PolicyBase:
             self._outbox.append((kind, self._number, self.clock.now(), self.name, *fields))
         self._publish()
 
-    def _put_off(self, method: Callable[..., object], *args: object, **kwargs: object) -> bool:
-        """True if this thread is deciding already, so that `method` will run as soon as it has decided.
+    def _put_off(self, method: Callable[..., object], *args: object, **kwargs: object) -> None:
+        """Have `method` run as soon as this thread, which is deciding (`_lock._is_owned()`), has decided.
 
         That happens to finalisers only. A call would change what the decision is looking at, a wait would be for ever.
         """
-        if not self._lock._is_owned():
-            return False
         self._late.append(functools.partial(method, *args, **kwargs))
-        return True
 
     def _publish(self) -> None:
         """Hand the outbox to the bus, unlocked: one thread at a time drains it in order, others leave theirs to it."""

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from seawall.core.errors import BulkheadFullError
+from seawall.core.errors import BulkheadFullError, ConfigurationError
 from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, whole
@@ -28,7 +28,7 @@ class Bulkhead(PolicyBase):
     Args:
         max_concurrent: calls at once; from 1.
         queue: places to wait in; from 0, 0 by default.
-        max_wait: seconds one may wait; at least 0, 0 by default; None leaves it to the deadline. Needs `queue`.
+        max_wait: seconds one may wait in the queue; above 0 where there is one; None leaves it to the deadline.
         name: see `PolicyBase`.
 
     Raises:
@@ -50,6 +50,11 @@ class Bulkhead(PolicyBase):
         whole("Bulkhead.queue", queue, 0)
         if max_wait is not None:
             duration("Bulkhead.max_wait", max_wait, zero=True)
+        if queue and max_wait == 0:
+            raise ConfigurationError(
+                f"Bulkhead.queue = {queue}: with max_wait = 0 nobody would ever wait in it; "
+                "give max_wait in seconds, or None for as long as the deadline allows"
+            )
         self.options = BulkheadOptions(max_concurrent, queue, max_wait)
         self._begin()
 
@@ -82,19 +87,27 @@ class Bulkhead(PolicyBase):
 
     def abandon(self, place: Parked) -> None:
         """One who waited goes away, perhaps with a slot just given to it: the next gets that."""
-        if self._put_off(self.abandon, place):
+        if self._lock._is_owned():
+            self._put_off(self.abandon, place)
             return
         with self._lock:
             woken = self._machine.abandon(place, self.clock.now())
-        self._wake(woken)
+        if woken:
+            self._wake(woken)
+        if self._late:
+            self._publish()
 
     def leave(self, permit: Permit, verdict: Verdict, *, retry_after: float | None = None) -> None:
         """A call has ended: its slot goes to the first who waits."""
-        if self._put_off(self.leave, permit, verdict, retry_after=retry_after):
+        if self._lock._is_owned():
+            self._put_off(self.leave, permit, verdict, retry_after=retry_after)
             return
         with self._lock:
             woken = self._machine.leave(permit, verdict, self.clock.now(), retry_after)
-        self._wake(woken)
+        if woken:
+            self._wake(woken)
+        if self._late:
+            self._publish()
 
     def _wake(self, woken: list[Parked]) -> None:
         """Wake those who got a slot; one whose loop is closed is abandoned, and its slot goes on to the next."""
@@ -104,7 +117,6 @@ class Bulkhead(PolicyBase):
             if place.waiter is not None and not place.waiter.wake():
                 with self._lock:
                     left.extend(self._machine.abandon(place, self.clock.now()))
-        self._publish()
 
     def reset(self) -> None:
         """Nothing to reset: slots are given back by those who hold them."""

@@ -132,7 +132,8 @@ class CircuitBreaker(PolicyBase):
             cause: short name of what failed, for the evidence.
             retry_after: not used by a breaker.
         """
-        if self._put_off(self.record, permit, verdict, duration, cause=cause, retry_after=retry_after):
+        if self._lock._is_owned():
+            self._put_off(self.record, permit, verdict, duration, cause=cause, retry_after=retry_after)
             return
         with self._lock:
             if not permit.settled and not verdict.neutral:

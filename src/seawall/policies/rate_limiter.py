@@ -104,13 +104,15 @@ class RateLimiter(PolicyBase):
         self, permit: Permit, verdict: Verdict, duration: float, *, cause: str = "", retry_after: float | None = None
     ) -> None:
         """End a permit: tokens of a call that was never sent come back; a throttled one closes the gate."""
-        if self._put_off(self.record, permit, verdict, duration, cause=cause, retry_after=retry_after):
+        if self._lock._is_owned():
+            self._put_off(self.record, permit, verdict, duration, cause=cause, retry_after=retry_after)
             return
         with self._lock:
             self._machine.record(permit, verdict, duration, self.clock.now(), cause, retry_after=retry_after)
             held = list(self._machine.waiting) if verdict is Verdict.THROTTLED else []
         self._publish()
-        self._wake(held)  # they wait longer now, or are refused at once
+        if held:
+            self._wake(held)  # they wait longer now, or are refused at once
 
     def verdict(self, call: Call, error: BaseException | None) -> Verdict:
         """How the limiter sees the end of a call."""
@@ -136,15 +138,18 @@ class RateLimiter(PolicyBase):
             if isinstance(state, Permit):
                 self._waits.observe(now - place.entered_at)
             behind = list(self._machine.waiting) if isinstance(state, Rejection) else []
+        self._publish()
         self._wake(behind)
         return state
 
     def abandon(self, place: Parked) -> None:
         """One who waited goes away; those behind it move up."""
-        if self._put_off(self.abandon, place):
+        if self._lock._is_owned():
+            self._put_off(self.abandon, place)
             return
         with self._lock:
             behind = self._machine.abandon(place, self.clock.now())
+        self._publish()
         self._wake(behind)
 
     def _wake(self, behind: list[Parked]) -> None:
@@ -152,7 +157,6 @@ class RateLimiter(PolicyBase):
         for other in behind:
             if other.waiter is not None:
                 other.waiter.wake()
-        self._publish()
 
     def leave(self, permit: Permit, verdict: Verdict, *, retry_after: float | None = None) -> None:
         """The call has ended."""

@@ -276,8 +276,8 @@ def test_a_policy_alone_is_a_decorator_with_the_functions_name():
 def test_policies_alone_get_a_number_when_the_name_is_taken():
     """R-PL1"""
     with default_registry.isolated():
-        for _ in range(3):
-            Bulkhead(1, name="db")(int)
+        kept: list[object] = [Bulkhead(1, name="db")(int) for _ in range(3)]
+        assert len(kept) == 3
         assert [policy.name for policy in default_registry.policies()] == ["db", "db-2", "db-3"]
 
 
