@@ -35,6 +35,10 @@ run: .run ## Starts the quickstart: a service, its dependencies, the dashboard; 
 test: .dev ## Runs every test: side by side, then those that measure real time alone; ARGS narrows them.
 	@run() { $(BIN)/python -m pytest -q "$$@" $(ARGS) || [ $$? -eq 5 ]; }; run -n 2 -m 'not alone' && run -m alone
 
+.PHONY: stateful
+stateful: .dev ## Runs the models of the machines for long, with new chance each time.
+	@$(BIN)/python -m pytest -q -n 2 tests/stateful --hypothesis-profile=long --timeout=3600 $(ARGS)
+
 .PHONY: check
 check: fmt lint types arch ## Runs every check that CI runs besides the tests.
 
