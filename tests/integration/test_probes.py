@@ -57,15 +57,8 @@ def test_probes_answer_within_10_ms_while_checked_endpoints_hang(hanging, polici
             time.sleep(0.05)
         else:
             pytest.fail("the hanging endpoints were not found to hang")
-        # The best of several rounds: in each of them all hanging checks are begun anew and time out, so what they cost
-        # shows in all; what other work on the machine costs does not.
-        figures: dict[str, float] = {}
-        for path in ("/livez", "/readyz", "/health"):
-            for _ in range(8):
-                p99 = percentile(ask(connection, path, 500), 0.99)
-                figures[path] = min(p99, figures.get(path, p99))
-                if p99 < 10:
-                    break
+        # one round each, long enough to hold several turns of all that the daemon does now and then
+        figures = {path: percentile(ask(connection, path, 4000), 0.99) for path in ("/livez", "/readyz", "/health")}
         connection.close()
         record_property("p99_ms", figures)
         assert all(value < 10 for value in figures.values()), figures

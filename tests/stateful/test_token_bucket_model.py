@@ -75,7 +75,6 @@ class BucketAgainstModel(RuleBasedStateMachine):
     def give_up(self, entry: Place) -> None:
         """One in line goes without having called: what had come for it is given back, what had not never comes."""
         if entry.moment <= self.now:
-            self.admit(entry.cost, entry.active)
             self.refund(entry.cost)
         else:
             self.tokens = min(self.burst, self.tokens + entry.cost)
@@ -238,6 +237,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
     def no_span_of_time_sees_more_than_burst_and_rate_allow(self):
         if not hasattr(self, "bucket"):
             return
+        # what was sent in a span of time is bounded by burst, rate and what others gave back unsent within it
         flows = sorted(self.flows, key=itemgetter(0))  # stable: at one moment in the order they happened
         for first, (start, _) in enumerate(flows):
             total = Fraction(0)

@@ -35,7 +35,11 @@ class TokenBucketOptions(NamedTuple):
 
 
 class TokenBucket:
-    """The state of one bucket. Moments are seconds on one clock; a step back is taken as no time passing."""
+    """The state of one bucket. Moments are seconds on one clock; a step back is taken as no time passing.
+
+    What is sent in any span of time is at most `burst`, plus what the rate brings in it, plus what others gave back
+    unsent in it: a refund that comes late can carry it above the burst by as much as comes back.
+    """
 
     __slots__ = (
         "at", "blocked_until", "counts", "era", "name", "next_id", "number", "options", "outbox", "stale_results",
