@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 PermitKind = Literal["normal", "trial"]
 
@@ -31,9 +31,12 @@ class Permit:
         kind: "normal", or "trial" for a call let through by a half-open circuit.
         admitted_at: moment of admission, seconds.
         expires_at: moment its lease ends, or None for no lease (or one that has not begun).
+        cost: tokens it took.
+
+    `home` is the machine that gave it, where a policy has one for each key; it ends there, whatever became of the key.
     """
 
-    __slots__ = ("admitted_at", "cost", "era", "expires_at", "id", "kind", "settled")
+    __slots__ = ("admitted_at", "cost", "era", "expires_at", "home", "id", "kind", "settled")
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Permit:
         self.admitted_at = admitted_at
         self.expires_at = expires_at
         self.cost = cost
+        self.home: Any = None
         self.settled = False
 
     def __repr__(self) -> str:
@@ -60,22 +64,25 @@ class Rejection(NamedTuple):
     """A refusal, as data.
 
     `reason` is one word of the policy ("open", "trials_busy", "forced_open", "empty", "full", "waited", "deadline");
-    `retry_after` says in how many seconds asking again may succeed, None when nobody can know.
+    `retry_after` says in how many seconds asking again may succeed, None when nobody can know. `number` and `name` are
+    those of the event that reports it, and lead `explain` back to it.
     """
 
     reason: str
     retry_after: float | None = None
     evidence: Mapping[str, object] | None = None
+    number: int = 0
+    name: str = ""
 
 
 class Parked:
     """A place in a queue.
 
     `wake_at` is when to look again without being woken; `until` when the place is given up. Both may change while the
-    caller waits, and `permit` is filled in by the machine when its turn has come.
+    caller waits, and `permit` is filled in by the machine when its turn has come. `home` is as in `Permit`.
     """
 
-    __slots__ = ("ask", "entered_at", "gone", "id", "permit", "until", "waiter", "wake_at")
+    __slots__ = ("ask", "entered_at", "gone", "home", "id", "permit", "until", "waiter", "wake_at")
 
     def __init__(self, id: int, ask: Ask, entered_at: float, wake_at: float | None, until: float | None) -> None:
         self.id = id
@@ -85,6 +92,7 @@ class Parked:
         self.until = until
         self.permit: Permit | None = None
         self.gone = False
+        self.home: Any = None
         self.waiter: Waiter | None = None
 
 

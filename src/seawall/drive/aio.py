@@ -8,12 +8,11 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from seawall.core.context import deadline_on
 from seawall.core.errors import RejectedError
-from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
+from seawall.core.permit import Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
 from seawall.drive.call import Call, Loop, LoopRun, Queue, Race
-from seawall.drive.sync import Guarded
+from seawall.drive.sync import Guarded, leave
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -73,12 +72,14 @@ class Queued:
 
     async def __aenter__(self) -> None:
         queue = self._queue
-        granted = queue.enter(Ask(deadline=deadline_on(queue.clock)), TaskWaiter)
-        if isinstance(granted, Parked):
+        granted = queue.enter(self._call.ask(queue), TaskWaiter)
+        if isinstance(granted, Parked) and not queue.shadow:
             granted = await self._wait(granted)
-        if isinstance(granted, Rejection):
+        self._permit: Permit | Parked | None = None
+        if not isinstance(granted, Rejection):
+            self._permit = granted
+        elif not queue.shadow:
             raise queue.refuse(granted)
-        self._permit = granted
         self._started = self._call.started
 
     async def _wait(self, place: Parked) -> Permit | Rejection:
@@ -118,7 +119,7 @@ class Queued:
             if verdict is Verdict.THROTTLED:
                 hint = call.hint(error, call.value)
         finally:
-            self._queue.leave(self._permit, verdict, retry_after=hint)
+            leave(self._queue, self._permit, verdict, hint)
 
 
 def guard(policy: Any, inner: AsyncStep) -> AsyncStep:

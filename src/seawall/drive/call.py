@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from seawall.core.context import deadline_on
 from seawall.core.errors import DeadlineExceededError, RejectedError
+from seawall.core.permit import Ask
+from seawall.drive.arguments import argument
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from seawall.core.clock import Clock
-    from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
+    from seawall.core.permit import Parked, Permit, Rejection, Waiter
     from seawall.core.verdict import Verdict
 
 Shape = Literal["guard", "loop", "queue", "race"]
+
+#: The name of an argument of the protected function, or a function of its arguments.
+KeyRule = str | Callable[..., Hashable]
+#: Tokens for every call, or a function of the arguments of the protected function.
+CostRule = float | Callable[..., float]
+
+
+class CallOptions(NamedTuple):
+    """What is said of single calls; see `Pipeline.with_options`.
+
+    Args:
+        key: for policies that keep a state for each key; takes the place of their own rule.
+        cost: tokens, in place of the rate limit's own rule.
+        idempotent: whether doing it twice does no harm; None leaves it to the retry.
+    """
+
+    key: Hashable = None
+    cost: float | None = None
+    idempotent: bool | None = None
+
+
+NO_OPTIONS = CallOptions()
 
 
 class Call:
@@ -24,13 +49,14 @@ class Call:
         name: the pipeline's.
         fn, args, kwargs: what to call. Arguments are secrets: they are passed on and never shown.
         clock: gives the moments below.
-        judge: verdict on a result or an error.
+        judging: verdict on a result or an error.
+        options: what was said of this call in particular.
     """
 
     __slots__ = (
         "abandoned", "args", "cause", "clock", "degraded", "entered_at", "fn", "hint", "judge", "kwargs", "label",
         "last_error",
-        "leased", "lingering", "name", "on_attempt", "source", "started", "started_at", "value",
+        "leased", "lingering", "name", "on_attempt", "options", "source", "started", "started_at", "value",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +67,7 @@ class Call:
         kwargs: Mapping[str, Any],
         clock: Clock,
         judging: Judging,
+        options: CallOptions = NO_OPTIONS,
     ) -> None:
         self.name = name
         self.fn = fn
@@ -51,6 +78,7 @@ class Call:
         self.label = judging.label
         self.hint = judging.hint
         self.on_attempt = judging.on_attempt
+        self.options = options
         self.entered_at = clock.now()
         self.started = 0  # attempts that began
         self.abandoned = False  # the caller has gone on without it: nothing may begin any more
@@ -77,6 +105,18 @@ class Call:
         self.started_at = child.started_at
         self.last_error = child.last_error
         self.value = child.value
+
+    def ask(self, policy: Policy, *, held: bool = False) -> Ask:
+        """What this call asks of a guard or a queue."""
+        key: Hashable = None
+        rule = policy.key
+        if rule is not None:
+            key = self.options.key
+            if key is None:
+                key = argument(self, policy, rule) if isinstance(rule, str) else rule(*self.args, **self.kwargs)
+        price = self.options.cost if policy.cost is None or self.options.cost is not None else policy.cost
+        cost = 1.0 if price is None else price(*self.args, **self.kwargs) if callable(price) else price
+        return Ask(cost, key, deadline=deadline_on(policy.clock), held=held)
 
     def begin(self) -> None:
         """An attempt begins: the innermost guard has admitted it, and nothing of ours stands before the function."""
@@ -142,6 +182,9 @@ class Policy(Protocol):
     shape: Shape
     name: str
     clock: Clock
+    key: KeyRule | None
+    cost: CostRule | None
+    shadow: bool
 
     def refuse(self, rejection: Rejection) -> RejectedError:
         """The error for a refusal."""

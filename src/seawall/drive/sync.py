@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast
 
-from seawall.core.context import deadline_on
 from seawall.core.errors import ConfigurationError, RejectedError
-from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
+from seawall.core.permit import Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
 from seawall.drive.call import Call, Guard, Loop, LoopRun, Queue, Race
 
@@ -51,15 +50,17 @@ class Guarded:
 
     def __enter__(self) -> None:
         call = self._call
-        granted = self._guard.acquire(Ask(deadline=deadline_on(self._guard.clock), held=True))
-        if isinstance(granted, Rejection):
+        granted = self._guard.acquire(call.ask(self._guard, held=True))
+        self._permit: Permit | None = None
+        if not isinstance(granted, Rejection):
+            self._permit = granted
+            if granted.kind == "trial":
+                call.leased.append((self._guard, granted))
+        elif not self._guard.shadow:
             raise self._guard.refuse(granted)
-        self._permit = granted
         self._started = call.started
         self._outer_start = call.started_at
         call.started_at = None
-        if granted.kind == "trial":
-            call.leased.append((self._guard, granted))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         call = self._call
@@ -78,9 +79,11 @@ class Guarded:
         finally:
             if self._outer_start is not None:
                 call.started_at = self._outer_start
-            if self._permit.kind == "trial":
-                call.leased.remove((self._guard, self._permit))
-            self._guard.record(self._permit, verdict, duration, cause=cause, retry_after=hint)
+            permit = self._permit
+            if permit is not None:
+                if permit.kind == "trial":
+                    call.leased.remove((self._guard, permit))
+                self._guard.record(permit, verdict, duration, cause=cause, retry_after=hint)
 
 
 class ThreadWaiter(Waiter):
@@ -109,12 +112,14 @@ class Queued:
     def __enter__(self) -> None:
         queue = self._queue
         self._call.lingering = None  # a thread left behind by an attempt before this one has its own slot
-        granted = queue.enter(Ask(deadline=deadline_on(queue.clock)), ThreadWaiter)
-        if isinstance(granted, Parked):
+        granted = queue.enter(self._call.ask(queue), ThreadWaiter)
+        if isinstance(granted, Parked) and not queue.shadow:
             granted = self._wait(granted)
-        if isinstance(granted, Rejection):
+        self._permit: Permit | Parked | None = None
+        if not isinstance(granted, Rejection):
+            self._permit = granted
+        elif not queue.shadow:
             raise queue.refuse(granted)
-        self._permit = granted
         self._started = self._call.started
 
     def _wait(self, place: Parked) -> Permit | Rejection:
@@ -143,8 +148,19 @@ class Queued:
                 hint = call.hint(error, call.value)
         finally:
             lingering = call.lingering
-            if lingering is None or not lingering.when_ended(lambda: self._queue.leave(self._permit, verdict)):
-                self._queue.leave(self._permit, verdict, retry_after=hint)
+            if lingering is None or not lingering.when_ended(lambda: leave(self._queue, self._permit, verdict, None)):
+                leave(self._queue, self._permit, verdict, hint)
+
+
+def leave(queue: Queue, place: Permit | Parked | None, verdict: Verdict, hint: float | None) -> None:
+    """Give back what a queue gave; in shadow mode that may be a place in line, or nothing."""
+    if isinstance(place, Parked):
+        if place.permit is None:
+            queue.abandon(place)
+            return
+        place = place.permit
+    if place is not None:
+        queue.leave(place, verdict, retry_after=hint)
 
 
 def guard(policy: Guard, inner: Step) -> Step:

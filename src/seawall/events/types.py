@@ -82,6 +82,18 @@ class CallRejected(NamedTuple):
     evidence: Mapping[str, Any]
 
 
+class CallShadowed(NamedTuple):
+    """A policy in shadow mode would have refused a call; it was let through. Fields as in `CallRejected`."""
+
+    number: int
+    at: float
+    name: str
+    policy: str
+    reason: str
+    retry_after: float | None
+    evidence: Mapping[str, Any]
+
+
 class RetryScheduled(NamedTuple):
     """Attempt number `attempt` failed and another will follow in `delay` seconds."""
 
@@ -196,6 +208,7 @@ EVENTS: dict[str, Any] = {
     for kind in (
         *TRANSITIONS,
         CallRejected,
+        CallShadowed,
         RetryScheduled,
         RetryGaveUp,
         CallTimedOut,

@@ -60,8 +60,8 @@ def _because(evidence: Mapping[str, Any]) -> str:
     return f" ({causes(evidence['causes'])})" if evidence.get("causes") else ""
 
 
-def _rejected(e: Any) -> str:
-    """The sentence for CallRejected."""
+def _refusal(e: Any) -> str:
+    """The reason of a refusal as a clause."""
     hint = "" if e.retry_after is None else f" for another {seconds(e.retry_after)}"
     reasons = {
         "open": f"circuit open{hint}",
@@ -76,7 +76,7 @@ def _rejected(e: Any) -> str:
         "workers": "all worker threads for timeouts are taken",
         "unreachable": "the wait would be longer than allowed",
     }
-    return f'Call to "{e.name}" rejected: {reasons.get(e.reason, e.reason)}; nothing was sent.'
+    return str(reasons.get(e.reason, e.reason))
 
 
 def _forced(e: Any) -> str:
@@ -99,7 +99,8 @@ _SENTENCES: dict[str, Any] = {
     ),
     "CircuitForced": _forced,
     "CircuitReleased": lambda e: f'Circuit "{e.name}" released ({e.reason}); it is {e.state} now. Pinned by {e.owner}.',
-    "CallRejected": _rejected,
+    "CallRejected": lambda e: f'Call to "{e.name}" rejected: {_refusal(e)}; nothing was sent.',
+    "CallShadowed": lambda e: f'Call to "{e.name}" would have been rejected: {_refusal(e)}; in shadow mode it went on.',
     "RetryScheduled": lambda e: (
         f'Attempt {e.attempt} of "{e.name}" failed ({e.cause}); the next one starts in {seconds(e.delay)}.'
     ),

@@ -136,7 +136,7 @@ class Breaker:
         self.counts["rejected"] += 1
         evidence = {"state": self.word(now), "since": self.opened_at, **self.evidence}
         self._emit(CallRejected, now, "circuit_breaker", reason, retry_after, evidence)
-        return Rejection(reason, retry_after, evidence)
+        return Rejection(reason, retry_after, evidence, self.number, self.name)
 
     # ----------------------------------------------------------------- results
 

@@ -143,7 +143,7 @@ class BulkheadMachine:
         evidence = {"in_flight": len(self.inside), "limit": self.options.limit, "queued": len(self.waiting)}
         self.number += 1
         self.outbox.append((CallRejected, self.number, now, self.name, "bulkhead", reason, None, evidence))
-        return Rejection(reason, None, evidence)
+        return Rejection(reason, None, evidence, self.number, self.name)
 
     def renew(self) -> None:
         """A new era with nobody inside: what a forked child starts with."""

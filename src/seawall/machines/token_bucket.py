@@ -176,7 +176,7 @@ class TokenBucket:
         evidence = {"tokens": round(self.tokens, 6), "cost": ask.cost, "per_second": self.options.rate}
         self.number += 1
         self.outbox.append((CallRejected, self.number, now, self.name, "rate_limiter", reason, lack, evidence))
-        return Rejection(reason, lack, evidence)
+        return Rejection(reason, lack, evidence, self.number, self.name)
 
     def record(
         self,

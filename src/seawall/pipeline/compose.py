@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from seawall.core.clock import Clock, current_clock
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.fork import renew_after_fork
-from seawall.core.outcome import Outcome
 from seawall.core.snapshot import PipelineSnapshot
-from seawall.core.validate import text
+from seawall.core.validate import number, text
 from seawall.drive import sync
-from seawall.drive.call import Call
+from seawall.drive.call import Call, CallOptions
 from seawall.pipeline.blocks import Attempts, PermitBlock
+from seawall.pipeline.calling import Bound, Calls
 from seawall.pipeline.explain import explain
 from seawall.pipeline.judge import Classify, Judge
-from seawall.pipeline.kinds import is_async, label_of
+from seawall.pipeline.kinds import label_of
 from seawall.pipeline.order import check_order
 from seawall.pipeline.registry import Registry, default_registry
 from seawall.policies.circuit_breaker import CircuitBreaker
@@ -31,7 +30,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Pipeline:
+class Pipeline(Calls):
     """A named set of policies around calls to one dependency.
 
     Policies are given outermost first: fallback, deadline, retry, circuit breaker, rate limiter, bulkhead, timeout. A
@@ -58,6 +57,7 @@ class Pipeline:
         text("Pipeline.name", name)
         check_order(name, policies)
         self.name = name
+        self._pipeline = self
         self.policies = policies
         self.clock = current_clock()
         self._sync: sync.Step | None = None
@@ -90,54 +90,36 @@ class Pipeline:
 
     # ----------------------------------------------------------- calling
 
-    def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a plain function under protection.
+    def for_key(self, key: Hashable) -> Bound:
+        """The same calls, with `key` given to the policies that keep a state for each key."""
+        return Bound(self, CallOptions(key=key))
+
+    def with_options(self, *, key: Hashable = None, cost: float | None = None, idempotent: bool | None = None) -> Bound:
+        """The same calls, with something said of them in particular.
+
+        Args:
+            key: for policies that keep a state for each key, in place of their own rule.
+            cost: tokens each call takes of the rate limits; > 0.
+            idempotent: whether doing it twice does no harm; overrides what the retry says of itself.
 
         Raises:
-            RejectedError: it was refused and never executed.
-            TimedOutError: it was cut short and may have been executed.
-            Exception: what the function itself raised, with a note on what was tried.
+            ConfigurationError: if a value is out of its range.
         """
-        self._check_plain(fn)
-        value: R = self._run(Call(self.name, fn, args, kwargs, self.clock, self._judge))
-        return value
+        if cost is not None:
+            number("with_options.cost", cost, above=True)
+        return Bound(self, CallOptions(key, cost, idempotent))
 
-    async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Await a coroutine function under protection; raises as `call` does."""
-        is_async(self.name, fn)
-        value: R = await self._arun(Call(self.name, fn, args, kwargs, self.clock, self._judge))
-        return value
-
-    def call_outcome(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
-        """Call a plain function and get an `Outcome` instead of an exception; interrupts are still raised."""
-        self._check_plain(fn)
-        call = Call(self.name, fn, args, kwargs, self.clock, self._judge)
-        try:
-            return _outcome(call, self._run(call), None)
-        except Exception as error:
-            return _outcome(call, None, error)
-
-    async def acall_outcome(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Outcome[R]:
-        """Await a coroutine function and get an `Outcome`; cancellation is still raised."""
-        is_async(self.name, fn)
-        call = Call(self.name, fn, args, kwargs, self.clock, self._judge)
-        try:
-            return _outcome(call, await self._arun(call), None)
-        except Exception as error:
-            return _outcome(call, None, error)
-
-    def _check_plain(self, fn: Any) -> None:
-        """Refuse what a plain call cannot protect."""
-        if is_async(self.name, fn):
-            raise TypeError(f"{self.name}: {label_of(fn)} is a coroutine function: use `await pipeline.acall(…)`")
+    def _check_sync(self) -> None:
+        """Refuse a plain function under a timeout that does not say how."""
+        for policy in self.policies:
+            if isinstance(policy, Timeout) and not isinstance(policy, Deadline):
+                policy.check_sync()
 
     def _run(self, call: Call) -> Any:
         """Drive a call, and count it."""
         step = self._sync
         if step is None:
-            for policy in self.policies:
-                if isinstance(policy, Timeout) and not isinstance(policy, Deadline):
-                    policy.check_sync()
+            self._check_sync()
             step = self._sync = sync.build(self.policies)
         try:
             value = step(call)
@@ -181,36 +163,6 @@ class Pipeline:
             raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
         finally:
             del instead
-
-    # --------------------------------------------------------- decorating
-
-    def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
-        """Protect a `def` or `async def`; the result has the same signature and type.
-
-        Raises:
-            TypeError: for generators, whose items would not be protected.
-            ConfigurationError: for a plain function under a `Timeout` without mode.
-        """
-        if is_async(self.name, fn):
-
-            @functools.wraps(fn)
-            async def protected_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-                return await self._arun(Call(self.name, fn, args, kwargs, self.clock, self._judge))
-
-            wrapped: Any = protected_async
-        else:
-            for policy in self.policies:
-                if isinstance(policy, Timeout) and not isinstance(policy, Deadline):
-                    policy.check_sync()
-
-            @functools.wraps(fn)
-            def protected(*args: P.args, **kwargs: P.kwargs) -> Any:
-                return self._run(Call(self.name, fn, args, kwargs, self.clock, self._judge))
-
-            wrapped = protected
-        wrapped.pipeline = self
-        result: Callable[P, R] = wrapped
-        return result
 
     # -------------------------------------------------------------- blocks
 
@@ -273,16 +225,3 @@ def alone(policy: PolicyBase, fn: Callable[P, R]) -> Callable[P, R]:
     policy._alone.add(pipeline)
     default_registry.add_policy(policy)
     return pipeline(fn)
-
-
-def _outcome(call: Call, value: Any, error: Exception | None) -> Outcome[Any]:
-    """The outcome of a finished call."""
-    return Outcome(
-        value,
-        error,
-        degraded=call.degraded and error is None,
-        source=call.source,
-        attempts=call.started,
-        duration=max(0.0, call.clock.now() - call.entered_at),
-        cause=call.cause,
-    )

@@ -16,13 +16,13 @@ from seawall.core.fork import renew_after_fork
 from seawall.core.ports import load
 from seawall.core.validate import text
 from seawall.events.bus import Bus, default_bus
-from seawall.events.types import CallRejected, RawEvent
+from seawall.events.types import CallRejected, CallShadowed, RawEvent
 from seawall.events.words import describe
 
 if TYPE_CHECKING:
     from seawall.core.permit import Rejection
     from seawall.core.snapshot import PolicySnapshot
-    from seawall.drive.call import Shape
+    from seawall.drive.call import CostRule, KeyRule, Shape
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,6 +46,9 @@ class PolicyBase:
     rank: ClassVar[int]  #: place in a pipeline, outermost 0; see `pipeline/order.py`
     rejection: ClassVar[type[RejectedError]] = RejectedError
     shape: Shape = "guard"
+    key: KeyRule | None = None  #: what sets calls apart, for guards and queues with a state for each key
+    cost: CostRule | None = None  #: what a call takes of a rate limit; 1 where there is none
+    shadow: bool = False  #: guards and queues: decide, count and report, but let everybody through
     #: Names of the attributes that are the policy's state: made by `_begin`, put aside by `rebound`.
     _state: ClassVar[tuple[str, ...]] = ("_outbox", "_number")
 
@@ -155,18 +158,22 @@ class PolicyBase:
         while outbox and self._draining.acquire(blocking=False):
             try:
                 while outbox:
-                    self.bus.publish(outbox.popleft())
+                    raw = outbox.popleft()
+                    if self.shadow and raw[0] is CallRejected:
+                        raw = (CallShadowed, *raw[1:])
+                    self.bus.publish(raw)
             finally:
                 self._draining.release()
 
     def refuse(self, rejection: Rejection) -> RejectedError:
         """The error for a refusal, in the words every other place uses."""
         evidence = dict(rejection.evidence or {})
-        event = CallRejected(0, 0.0, self.name, self.kind, rejection.reason, rejection.retry_after, evidence)
+        name = rejection.name or self.name
+        event = CallRejected(rejection.number, 0.0, name, self.kind, rejection.reason, rejection.retry_after, evidence)
         return self.rejection(
             describe(event),
             policy=self.kind,
-            name=self.name,
+            name=name,
             retry_after=rejection.retry_after,
             evidence={"reason": rejection.reason, **evidence},
         )

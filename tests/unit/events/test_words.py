@@ -7,6 +7,7 @@ from seawall.events.types import (
     EVENTS,
     CallFailed,
     CallRejected,
+    CallShadowed,
     CallTimedOut,
     CheckChanged,
     CircuitClosed,
@@ -32,6 +33,10 @@ def rejected(reason, retry_after=None):
 
 
 SENTENCES = [
+    (
+        CallShadowed(1, 0.0, "db", "bulkhead", "full", None, {}),
+        'Call to "db" would have been rejected: all slots are in use and nobody may wait; in shadow mode it went on.',
+    ),
     (
         CircuitOpened(1, 0.0, "db", "tripped", 30.0, RUN),
         'Circuit "db" opened: 5 calls in a row failed (4 × ConnectError, 1 × 503). Next trial in 30 s.',
