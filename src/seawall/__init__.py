@@ -8,7 +8,8 @@
 See `Pipeline` for the policies in full, and `seawall up` for the daemon that watches them.
 """
 
-from seawall.core.context import remaining
+from seawall.budgets.retry import RetryBudget
+from seawall.core.context import deadline, idempotency_key, remaining
 from seawall.core.errors import (
     BulkheadFullError,
     CircuitOpenError,
@@ -58,12 +59,15 @@ __all__ = [
     "Registry",
     "RejectedError",
     "Retry",
+    "RetryBudget",
     "SeawallError",
     "SlowRate",
     "TimedOutError",
     "Timeout",
     "Verdict",
+    "deadline",
     "default_registry",
+    "idempotency_key",
     "link",
     "protect",
     "remaining",

@@ -310,7 +310,7 @@ def test_threads_left_behind_are_counted_exactly():
 def test_retries_of_many_threads_do_not_share_their_delays():
     """R-RT1"""
     with virtual_time() as clock:
-        pipeline = Pipeline("p", Retry(4, backoff=Constant(base=1.0, jitter="none")), registry=None)
+        pipeline = Pipeline("p", Retry(4, backoff=Constant(base=1.0, jitter="none"), budget=None), registry=None)
 
         def work():
             pipeline.call_outcome(fail)

@@ -173,7 +173,7 @@ def test_a_value_may_be_tried_again_and_the_last_one_comes_through():
         empty = Scripted(["", "", ""])
         return driven.call(empty), empty.calls, driven.call(Scripted(["", "full"]))
 
-    assert run_both(lambda: [retry(retry_result=lambda value: not value)], scenario) == ("", 3, "full")
+    assert run_both(lambda: [retry(retry_result=lambda value: not value, budget=None)], scenario) == ("", 3, "full")
 
 
 def test_an_answer_that_says_overloaded_is_tried_again_by_default():

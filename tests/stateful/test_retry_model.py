@@ -10,7 +10,15 @@ from seawall.backoff import Constant, Exponential
 from seawall.machines.retry import Ended, GiveUp, RetryOptions, RetryRun, Wait
 
 eighths = st.integers(0, 40).map(lambda n: n / 8)
-ends = st.builds(Ended, st.sampled_from([True, True, True, False]), st.one_of(st.none(), eighths), st.booleans())
+stops = st.sampled_from([None, None, None, None, "nested", "not_idempotent", "draining"])
+ends = st.builds(
+    Ended,
+    st.sampled_from([True, True, True, False]),
+    st.one_of(st.none(), eighths),
+    st.booleans(),
+    stops,
+    st.sampled_from([False, False, False, True]),
+)
 backoffs = st.one_of(
     st.builds(Constant, base=eighths, cap=st.just(100.0), jitter=st.just("none")),
     st.builds(Exponential, base=eighths, cap=st.just(16.0), jitter=st.sampled_from(["none", "full"])),
@@ -30,8 +38,9 @@ def expected(
     """The reason to give up, or the exact wait."""
     if not ended.retryable:
         return "rejected" if ended.rejected else "not_retryable"
-    if attempt == chosen.attempts:
-        return "attempts"
+    against = ended.stop or ("attempts" if attempt == chosen.attempts else "pushback" if ended.pushback else None)
+    if against is not None:
+        return against
     hint = ended.retry_after
     if hint is not None and hint > chosen.retry_after_cap:
         return "retry_after_too_long"

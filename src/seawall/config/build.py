@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from seawall.budgets.retry import RetryBudget
 from seawall.config.load import load
 from seawall.config.pipelines import PipelineSection, given
 from seawall.machines import backoff
@@ -38,7 +39,10 @@ def _retry(keys: Mapping[str, Any]) -> Retry:
     """A retry from its keys."""
     rule = _BACKOFFS[keys.get("backoff", "exponential")]
     known = ("base", "cap", "jitter") + (("multiplier",) if rule is backoff.Exponential else ())
-    rest = {key: keys[key] for key in ("attempts", "max_time", "retry_after_cap") if key in keys}
+    plain = ("attempts", "max_time", "retry_after_cap", "retryable", "idempotent", "nested")
+    rest = {key: keys[key] for key in plain if key in keys}
+    if "budget" in keys:
+        rest["budget"] = RetryBudget(**given(keys["budget"])) if keys["budget"] else None
     return Retry(backoff=rule(**{key: keys[key] for key in known if key in keys}), **rest)
 
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, model_validator
 
 from seawall.config.options import Section, cross, option
 from seawall.config.presets import Numbers, starting_from
-from seawall.config.values import Duration, Jitter, Rate, Says
+from seawall.config.values import Duration, Jitter, KindOfError, Rate, Says
 
 Preset = Literal["storage", "network", "service", "agent"]
 
@@ -17,6 +17,17 @@ Preset = Literal["storage", "network", "service", "agent"]
 def _else(value: object) -> str:
     """What holds when a key is left out that a preset may give."""
     return f"the preset's, else {value}"
+
+
+class BudgetSection(Section):
+    """Bounds the retries to a share of the first attempts."""
+
+    ratio: float = option(0.2, "Retries for each first attempt.", ge=0, le=10)
+    floor: float = option(0.1, "Retries a second that are allowed without first attempts.", ge=0)
+    window: Duration = option(10.0, "The time that is looked at.", gt=0)
+    minimum: float | None = option(
+        None, "Retries within the window that are always allowed.", ge=0, otherwise="those of one call"
+    )
 
 
 class RetrySection(Section):
@@ -43,6 +54,18 @@ class RetrySection(Section):
     )
     retry_after_cap: Duration | None = option(
         None, "The longest `Retry-After` that is waited for; a longer one ends the call.", ge=0, otherwise="60"
+    )
+
+    retryable: Annotated[tuple[KindOfError, ...], Says("list of kinds")] | None = option(
+        None, "Kinds or categories of errors that may be tried again.", strict=False,
+        example='retryable = ["network", "rate_limit"]', otherwise="failures, timeouts and throttling",
+    )  # fmt: skip
+    idempotent: Annotated[bool | Literal["key"], Says('boolean or "key"')] | None = option(
+        None, 'Whether doing it twice does no harm; "key" makes a key for each call.', otherwise="true"
+    )
+    nested: bool | None = option(None, "Act also on what a retry further inside has given up.", otherwise="false")
+    budget: Annotated[BudgetSection | Literal[False], Says("table or false")] | None = option(
+        None, "Bounds the retries to a share of the first attempts; false for no bound.", otherwise="a share of 0.2"
     )
 
 

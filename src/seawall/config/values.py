@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, PlainValidator
 
+from seawall.errors.kinds import CATEGORIES, KINDS
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(second|minute|hour|day)")
@@ -159,10 +161,22 @@ def _name(text: str) -> str:
     return text
 
 
+def _kind(text: str) -> str:
+    """The name of a kind or category of errors.
+
+    Raises:
+        ValueError: listing the known ones.
+    """
+    if text not in KINDS and text not in CATEGORIES:
+        raise ValueError(f"must be a kind or category of errors: {', '.join(sorted({*KINDS, *CATEGORIES}))}")
+    return text
+
+
 Duration = Annotated[float, BeforeValidator(duration), Says("duration")]
 Rate = Annotated[str, BeforeValidator(rate), Says("rate")]
 Jitter = Annotated[str | float | tuple[float, float], PlainValidator(jitter), Says("text, number or pair")]
 Listen = Annotated[str, AfterValidator(_listen), Says("address")]
 Target = Annotated[str, AfterValidator(_target), Says("address")]
+KindOfError = Annotated[str, AfterValidator(_kind), Says("kind of error")]
 Url = Annotated[str, AfterValidator(_url), Says("http address")]
 Name = Annotated[str, AfterValidator(_name), Says("name")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 
@@ -14,3 +15,15 @@ system_chance: Chance = random.random
 def seeded_chance(seed: int) -> Chance:
     """A source that gives the same sequence for the same `seed`; for tests and replays."""
     return random.Random(seed).random
+
+
+def unique_id() -> str:
+    """A random UUID (version 4) from the system's cryptographic source, as text.
+
+    Source: RFC 9562 section 5.4.
+    """
+    digits = bytearray(os.urandom(16))
+    digits[6] = digits[6] & 0x0F | 0x40
+    digits[8] = digits[8] & 0x3F | 0x80
+    text = digits.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,16 +1,21 @@
-"""The ambient deadline: the only thing seawall keeps in a context variable.
+"""What seawall keeps in context variables: the ambient deadline, and the key of a logical call that has one.
 
-It only shrinks on the way in, is copied into worker threads with the context, and is read with `seawall.remaining()`.
+The deadline only shrinks on the way in, is copied into worker threads with the context, and is read with
+`seawall.remaining()`; the key is read with `seawall.idempotency_key()`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 
-from seawall.core.clock import Clock
+from seawall.core.clock import Clock, current_clock
+from seawall.core.validate import duration
 
 _Moment = tuple[float, float, Clock]  # when it is, how many seconds it gave, on which clock
 _deadline: ContextVar[_Moment | None] = ContextVar("seawall_deadline", default=None)
+_key: ContextVar[str | None] = ContextVar("seawall_idempotency_key", default=None)
 
 
 def remaining() -> float | None:
@@ -59,3 +64,46 @@ def shrink_deadline(at: float, budget: float, clock: Clock) -> Token[_Moment | N
 def restore_deadline(token: Token[_Moment | None]) -> None:
     """Undo a `shrink_deadline`."""
     _deadline.reset(token)
+
+
+@contextmanager
+def deadline(limit: float) -> Iterator[None]:
+    """Give everything inside the block at most `limit` seconds, all calls together; `remaining()` tells what is left.
+
+    Nothing is cut short by it alone: protected calls inside do not begin, sleep or wait past it, and their timeouts
+    shrink to it. A deadline that is already there and earlier stays.
+
+    Args:
+        limit: seconds, > 0.
+
+    Raises:
+        ConfigurationError: if `limit` is not above 0.
+    """
+    duration("deadline.limit", limit)
+    clock = current_clock()
+    token = shrink_deadline(clock.now() + limit, limit, clock)
+    try:
+        yield
+    finally:
+        restore_deadline(token)
+
+
+def idempotency_key() -> str | None:
+    """The key of the logical call this code runs in, the same in all its attempts; None if it has none.
+
+    A `Retry(idempotent="key")` makes one for each logical call. Send it along (the header `Idempotency-Key`), so that
+    the other side can tell a second attempt from a second order. Adapters do so by themselves.
+
+    Source: draft-ietf-httpapi-idempotency-key-header.
+    """
+    return _key.get()
+
+
+@contextmanager
+def using_idempotency_key(key: str) -> Iterator[None]:
+    """Make `key` the one that `idempotency_key()` gives inside the block."""
+    token = _key.set(key)
+    try:
+        yield
+    finally:
+        _key.reset(token)

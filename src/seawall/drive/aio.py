@@ -8,6 +8,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from seawall.core.context import using_idempotency_key
 from seawall.core.errors import RejectedError
 from seawall.core.permit import Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
@@ -26,9 +27,13 @@ async def invoke(call: Call) -> Any:
     """The innermost step: the function itself; a plain value is taken as it is."""
     call.begin()
     try:
-        value = call.fn(*call.args, **call.kwargs)
+        value = call.run()
         if inspect.isawaitable(value):
-            value = await value
+            if call.idempotency_key is None:
+                value = await value
+            else:  # a coroutine's body runs only now
+                with using_idempotency_key(call.idempotency_key):
+                    value = await value
     except BaseException as error:
         call.failed(error)
         call.on_attempt(call, error, call.judge(error, None))
@@ -142,19 +147,30 @@ def queue(policy: Queue, inner: AsyncStep) -> AsyncStep:
     return queued
 
 
-async def pause(run: LoopRun, policy: Loop, delay: float) -> None:
-    """Sleep between two attempts."""
+async def pause(run: LoopRun, policy: Loop, delay: float) -> bool:
+    """Sleep between two attempts; False if the program is going away, so that there should be no other."""
+    drain = policy.bus.drain
     if delay <= 0:
-        return
+        return not drain.draining
     clock = policy.clock
     until = clock.now() + delay
-    loop_ = asyncio.get_running_loop()
+    waiter = TaskWaiter()
+    drain.add(waiter)
     try:
-        while clock.now() < until:
-            await asyncio.sleep(max(_TICK, clock.loop_time(loop_, until) - loop_.time()))
+        while clock.now() < until and not drain.draining:
+            at = max(clock.loop_time(waiter.loop, until), waiter.loop.time() + _TICK)
+            timer = waiter.loop.call_at(at, waiter._look)
+            try:
+                await waiter.future
+            finally:
+                timer.cancel()
+            waiter.future = waiter.loop.create_future()
     except BaseException:
         run.abandon()
         raise
+    finally:
+        drain.discard(waiter)
+    return not drain.draining
 
 
 def loop(policy: Loop, inner: AsyncStep) -> AsyncStep:
@@ -170,6 +186,11 @@ def loop(policy: Loop, inner: AsyncStep) -> AsyncStep:
             except Exception as raised:
                 error = raised
             step = run.after(call, error)
+            if step is not None and hasattr(step, "delay"):
+                if await pause(run, policy, step.delay):
+                    continue
+                run.drained(call, error)
+                step = None
             if step is None:
                 if error is None:
                     return value
@@ -177,9 +198,6 @@ def loop(policy: Loop, inner: AsyncStep) -> AsyncStep:
                     raise call.surfacing(error) if isinstance(error, RejectedError) else error
                 finally:
                     del error  # a local of a frame in its own traceback would keep both alive
-            if hasattr(step, "delay"):
-                await pause(run, policy, step.delay)
-                continue
             del error
             value = step.produce()
             return await value if inspect.isawaitable(value) else value

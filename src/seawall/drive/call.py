@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from seawall.core.context import deadline_on
+from seawall.core.context import deadline_on, using_idempotency_key
 from seawall.core.errors import DeadlineExceededError, RejectedError
 from seawall.core.permit import Ask
 from seawall.drive.arguments import argument
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from seawall.core.clock import Clock
     from seawall.core.permit import Parked, Permit, Rejection, Waiter
     from seawall.core.verdict import Verdict
+    from seawall.events.bus import Bus
 
 Shape = Literal["guard", "loop", "queue", "race"]
 
@@ -54,9 +56,9 @@ class Call:
     """
 
     __slots__ = (
-        "abandoned", "args", "cause", "clock", "degraded", "entered_at", "fn", "hint", "judge", "kwargs", "label",
-        "last_error",
-        "leased", "lingering", "name", "on_attempt", "options", "source", "started", "started_at", "value",
+        "abandoned", "args", "attempts_left", "cause", "clock", "degraded", "entered_at", "fn", "hint",
+        "idempotency_key", "judge", "kwargs", "label", "last_error", "leased", "lingering", "name", "on_attempt",
+        "options", "source", "started", "started_at", "value",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +92,8 @@ class Call:
         self.degraded = False
         self.source = "call"
         self.cause: BaseException | None = None
+        self.idempotency_key: str | None = None
+        self.attempts_left = 1  # the present one included
 
     def fork(self) -> Call:
         """A call of its own for work that may go on after this one has moved on."""
@@ -132,6 +136,13 @@ class Call:
         for guard, permit in self.leased:
             guard.begin(permit)
 
+    def run(self) -> Any:
+        """The function itself, which finds the key of this call in its context."""
+        if self.idempotency_key is None:
+            return self.fn(*self.args, **self.kwargs)
+        with using_idempotency_key(self.idempotency_key):
+            return self.fn(*self.args, **self.kwargs)
+
     def failed(self, error: BaseException) -> None:
         """An attempt has raised. The refusal of an inner pipeline does not take the place of a real error."""
         if self.last_error is None or not isinstance(error, RejectedError):
@@ -160,6 +171,41 @@ def note(error: BaseException, text: str) -> None:
         error.add_note(text)
 
 
+_marks = itertools.count(1)
+_DEPTH = 20  # errors looked at along causes, contexts and groups
+
+
+def new_mark() -> int:
+    """A number larger than every mark set so far."""
+    return next(_marks)
+
+
+def mark_given_up(thing: object) -> None:
+    """Say on an error, or an answer, that a retry has given it up, so that one further out takes it as final."""
+    try:
+        thing.__seawall_gave_up__ = next(_marks)  # type: ignore[attr-defined]
+    except (AttributeError, TypeError):  # values without room for it: numbers, texts, tuples
+        pass
+
+
+def given_up_since(thing: object, mark: int) -> bool:
+    """True if a retry inside has given this up since `mark`; an error's causes, contexts and groups are looked at.
+
+    The mark matters because some programs raise one object again and again.
+    """
+    left = [thing]
+    for _ in range(_DEPTH):
+        if not left:
+            break
+        one = left.pop()
+        if getattr(one, "__seawall_gave_up__", 0) > mark:
+            return True
+        if isinstance(one, BaseException):
+            left += [each for each in (one.__cause__, one.__context__) if each is not None]
+            left += getattr(one, "exceptions", ())[:_DEPTH]
+    return False
+
+
 class Judging(Protocol):
     """What a pipeline knows about the meaning of results and errors."""
 
@@ -182,6 +228,7 @@ class Policy(Protocol):
     shape: Shape
     name: str
     clock: Clock
+    bus: Bus
     key: KeyRule | None
     cost: CostRule | None
     shadow: bool
@@ -233,7 +280,7 @@ class Again(Protocol):
 
 
 class Instead(Protocol):
-    """A loop's answer: take the value of this function in place of the failed call's."""
+    """A loop's other answer: take the value of this function in place of the failed call's."""
 
     def produce(self) -> Any:
         """The value, or an awaitable of it."""
@@ -246,7 +293,10 @@ class LoopRun(Protocol):
         """What to do after an attempt; None lets its result or error through."""
 
     def abandon(self) -> None:
-        """The wait was cut short."""
+        """The wait was cut short by an interrupt or a cancellation."""
+
+    def drained(self, call: Call, error: Exception | None) -> None:
+        """The wait was cut short because the program is going away: the last end of the call is let through."""
 
 
 class Loop(Policy, Protocol):

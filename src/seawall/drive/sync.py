@@ -26,7 +26,7 @@ def invoke(call: Call) -> Any:
     """The innermost step: the function itself."""
     call.begin()
     try:
-        value = call.fn(*call.args, **call.kwargs)
+        value = call.run()
     except BaseException as error:
         call.failed(error)
         call.on_attempt(call, error, call.judge(error, None))
@@ -183,18 +183,24 @@ def queue(policy: Queue, inner: Step) -> Step:
     return queued
 
 
-def pause(run: LoopRun, policy: Loop, delay: float) -> None:
-    """Sleep between two attempts."""
+def pause(run: LoopRun, policy: Loop, delay: float) -> bool:
+    """Sleep between two attempts; False if the program is going away, so that there should be no other."""
+    drain = policy.bus.drain
     if delay <= 0:
-        return
+        return not drain.draining
     clock = policy.clock
     until = clock.now() + delay
+    waiter = ThreadWaiter()
+    drain.add(waiter)
     try:
-        while clock.now() < until:
-            clock.wait(threading.Event(), until)
+        while clock.now() < until and not drain.draining:
+            clock.wait(waiter.event, until)
     except BaseException:
         run.abandon()
         raise
+    finally:
+        drain.discard(waiter)
+    return not drain.draining
 
 
 def loop(policy: Loop, inner: Step) -> Step:
@@ -210,6 +216,11 @@ def loop(policy: Loop, inner: Step) -> Step:
             except Exception as raised:
                 error = raised
             step = run.after(call, error)
+            if step is not None and hasattr(step, "delay"):
+                if pause(run, policy, step.delay):
+                    continue
+                run.drained(call, error)
+                step = None
             if step is None:
                 if error is None:
                     return value
@@ -217,9 +228,6 @@ def loop(policy: Loop, inner: Step) -> Step:
                     raise call.surfacing(error) if isinstance(error, RejectedError) else error
                 finally:
                     del error  # a local of a frame in its own traceback would keep both alive
-            if hasattr(step, "delay"):
-                pause(run, policy, step.delay)
-                continue
             del error
             value = step.produce()
             if type(value) is CoroutineType:

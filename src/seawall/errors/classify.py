@@ -6,20 +6,8 @@ from typing import Any
 
 from seawall.core.errors import RejectedError
 from seawall.core.verdict import Verdict
+from seawall.errors.kinds import BUGS, kind_of
 from seawall.errors.status import status_of
-
-_TIMEOUT_NAMES = frozenset({"TimeoutException", "Timeout", "TimeoutError"})  # httpx, requests, older SDKs
-
-#: Errors that say the program is wrong, not the dependency: doing it again cannot help.
-BUGS: tuple[type[BaseException], ...] = (
-    TypeError,
-    AttributeError,
-    NameError,
-    AssertionError,
-    NotImplementedError,
-    ImportError,
-    SyntaxError,
-)
 
 
 def verdict_of(error: BaseException) -> Verdict:
@@ -35,9 +23,7 @@ def verdict_of(error: BaseException) -> Verdict:
     status = status_of(error)
     if status is not None:
         return verdict_of_status(status)
-    if any(kind.__name__ in _TIMEOUT_NAMES for kind in type(error).__mro__):
-        return Verdict.DROPPED
-    return Verdict.FAILURE
+    return Verdict.DROPPED if kind_of(error) == "timeout" else Verdict.FAILURE
 
 
 def verdict_of_status(status: int) -> Verdict:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from seawall.core.clock import Clock, current_clock
+from seawall.core.drain import Drain
 from seawall.core.fork import renew_after_fork
 from seawall.events.journal import Journal
 from seawall.events.types import RawEvent, inflate
@@ -40,12 +41,13 @@ class Bus:
         clock: gives the wall time for the journal.
     """
 
-    __slots__ = ("__weakref__", "_listeners", "_lock", "clock", "journal", "listener_errors")
+    __slots__ = ("__weakref__", "_listeners", "_lock", "clock", "drain", "journal", "listener_errors")
 
     def __init__(self, journal: Journal | None = None, clock: Clock | None = None) -> None:
         self.journal = journal if journal is not None else Journal()
         self.clock = clock or current_clock()
         self.listener_errors = 0
+        self.drain = Drain()  # here because every policy of a registry knows its bus
         self._lock = threading.Lock()
         self._listeners: tuple[Subscription, ...] = ()  # replaced as a whole, so that publishing needs no lock
         renew_after_fork(self)

@@ -62,6 +62,10 @@ class Manager:
             return result
         return pipeline.call(fn, *args, **kwargs)
 
+    def drain(self) -> None:
+        """Say that the program is going away; see `Registry.drain`."""
+        self.registry.drain()
+
     def snapshot(self) -> Snapshot:
         """Everything at this moment, as plain data."""
         return self.registry.snapshot()

@@ -149,6 +149,17 @@ class Registry:
         """Take a pin off; see `CircuitBreaker.release`."""
         return self.circuit(name).release(owner=owner, reason=reason)
 
+    def drain(self) -> None:
+        """Say that the program is going away: sleeps between attempts end now, and no retry is started any more.
+
+        Calls that are running go on, and new ones are still taken; stop sending them first. Any number of times.
+        """
+        self.bus.drain.begin()
+
+    def resume(self) -> None:
+        """Take a `drain` back."""
+        self.bus.drain.end()
+
     def after_fork(self) -> None:
         """A new lock in the child."""
         self._lock = threading.Lock()

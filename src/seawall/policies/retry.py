@@ -3,41 +3,61 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
+from seawall.budgets.retry import RetryBudget
 from seawall.core.chance import Chance, system_chance
-from seawall.core.context import deadline_on
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.snapshot import PolicySnapshot
-from seawall.core.validate import duration, error_types, function, whole
+from seawall.core.validate import duration, function, whole
 from seawall.core.verdict import Verdict
-from seawall.drive.call import Call, Shape, note
-from seawall.errors.classify import retryable as retryable_by_default
-from seawall.events.types import RetryGaveUp, RetryScheduled
-from seawall.events.words import seconds
+from seawall.drive.call import Call, Shape, given_up_since
+from seawall.errors.hints import asks_to_stop
+from seawall.errors.kinds import unsent
+from seawall.errors.predicates import Predicate, Retryable, predicate
 from seawall.machines.backoff import Backoff, Exponential
-from seawall.machines.retry import Ended, GiveUp, RetryOptions, RetryRun, Wait
+from seawall.machines.retry import Ended, RetryOptions
 from seawall.measure.histogram import Histogram
 from seawall.policies.base import PolicyBase
+from seawall.policies.retry_run import Run
 
-Retryable = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
+if TYPE_CHECKING:
+    from seawall.core.clock import Clock
+
+AfterFirst = Literal["raise", "resume", "restart"]
+Idempotent = bool | Literal["key"]
+Resume = Callable[[Sequence[Any]], Any]
 
 
 class Retry(PolicyBase):
     """Calls again after a failure that may pass.
 
     On giving up the last real exception comes through with a note on the attempts. Cancellation is never retried; a
-    refusal of our own only when the wait it names fits the deadline.
+    refusal of our own only when the wait it names fits the deadline. Retries are booked on a budget before they wait.
+    Of retries inside one another the innermost acts: what it gives up is final for those further out.
 
     Args:
         attempts: calls in all, the first included; from 1, 3 by default.
         backoff: rule for the delays; `Exponential(base=0.1, cap=10, multiplier=2, jitter="full")` by default.
-        retryable: exception types, or a function of the exception, for what may be tried again. By default failures,
-            timeouts and throttling, but not mistakes of the program such as TypeError.
+        retryable: what may be tried again: exception types, kinds or categories of errors by name ("rate_limit",
+            "network", "server_error", "timeout", "transient", …), functions of the exception, or a list of any of
+            these. By default failures, timeouts and throttling, but not mistakes of the program such as TypeError.
+            May be set anew at any time.
         retry_result: function of the value; True means try again. By default answers with status 429 and 5xx.
         max_time: seconds from the first attempt after which no other starts; None (default) leaves it to the deadline.
         retry_after_cap: seconds, > 0; if the dependency asks for a longer pause the call ends at once. 60 by default.
+        budget: what retries are booked on; give one `RetryBudget` to all retries in front of one dependency. By
+            default a budget of its own with a share of 0.2; None for no bound.
+        idempotent: True (default): doing it twice does no harm. False: try again only what was certainly not sent.
+            "key": every logical call has a key, the same in all attempts, which the function sends along; see
+            `seawall.idempotency_key()`.
+        nested: True to act also on what a retry further inside has given up; False by default.
+        after_first: for streams, what to do after a failure once an item was delivered: "raise" (default) a
+            `StreamInterruptedError`; "restart" calls again and leaves out as many items as were delivered, for streams
+            that give the same items each time; "resume" goes on with what `resume` gives.
+        resume: function of the items delivered so far that gives the rest of the stream.
         chance: source of jitter, for tests; see `core.chance`.
         name: see `PolicyBase`.
 
@@ -59,6 +79,11 @@ class Retry(PolicyBase):
         retry_result: Callable[[Any], bool] | None = None,
         max_time: float | None = None,
         retry_after_cap: float = 60.0,
+        budget: RetryBudget | Literal["own"] | None = "own",
+        idempotent: Idempotent = True,
+        nested: bool = False,
+        after_first: AfterFirst = "raise",
+        resume: Resume | None = None,
         chance: Chance | None = None,
         name: str | None = None,
     ) -> None:
@@ -66,16 +91,26 @@ class Retry(PolicyBase):
         whole("Retry.attempts", attempts, 1)
         if backoff is not None and not isinstance(backoff, Backoff):
             raise ConfigurationError(f"Retry.backoff = {backoff!r}: must be a rule of seawall.backoff")
-        if retryable is not None:
-            error_types("Retry.retryable", retryable, or_function=True)
         if retry_result is not None:
             function("Retry.retry_result", retry_result)
         if max_time is not None:
             duration("Retry.max_time", max_time)
         duration("Retry.retry_after_cap", retry_after_cap, zero=True)
+        if not (budget is None or budget == "own" or isinstance(budget, RetryBudget)):
+            raise ConfigurationError(f"Retry.budget = {budget!r}: must be a RetryBudget, or None for no bound")
+        if idempotent not in {True, False, "key"}:
+            raise ConfigurationError(f'Retry.idempotent = {idempotent!r}: must be True, False or "key"')
+        _check_streams(after_first, resume)
         self.options = RetryOptions(attempts, backoff or Exponential(), max_time, float(retry_after_cap))
         self.retryable = retryable
         self.retry_result = retry_result
+        self.budget: RetryBudget | None = RetryBudget() if budget == "own" else budget
+        if self.budget is not None:
+            self.budget.join(attempts)
+        self.idempotent: Idempotent = idempotent
+        self.nested = nested
+        self.after_first: AfterFirst = after_first
+        self.resume = resume
         self.chance: Chance = chance or system_chance
         self._begin()
 
@@ -86,34 +121,61 @@ class Retry(PolicyBase):
         self._failures: Counter[str] = Counter()
         self._delays = Histogram()
 
-    def start(self, call: Call) -> _Run:
-        """Begin one logical call."""
-        with self._lock:
-            self._attempts[1] += 1
-        return _Run(self, self.clock.now())
+    @property
+    def retryable(self) -> Retryable | None:
+        """What may be tried again, as it was given; None for the default rule. May be set at any time."""
+        return self._retryable
 
-    def ended(self, call: Call, error: BaseException | None) -> Ended | None:
-        """What an attempt's end means for trying again; None when it was a success, or is not ours to judge."""
-        if error is None:
-            if self.retry_result is not None:
-                again = self.retry_result(call.value)
+    @retryable.setter
+    def retryable(self, rule: Retryable | None) -> None:
+        self._predicate: Predicate = predicate("Retry.retryable", rule)
+        self._retryable = rule
+
+    @contextmanager
+    def rebound(self, clock: Clock) -> Iterator[None]:
+        """See `PolicyBase.rebound`; the budget starts afresh too."""
+        with super().rebound(clock):
+            if self.budget is None:
+                yield
             else:
-                verdict = call.judge(None, call.value)
+                with self.budget.fresh():
+                    yield
+
+    def start(self, call: Call) -> Run:
+        """Begin one logical call."""
+        return Run(self, call)
+
+    def ended(self, call: Call, error: BaseException | None, mark: int) -> Ended | None:
+        """What an attempt's end means for trying again; None when it was a success, or is not ours to judge.
+
+        `mark` was taken before the attempt: what a retry inside has given up since then is final.
+        """
+        if error is None:
+            value = call.value
+            if self.retry_result is not None:
+                again = self.retry_result(value)
+            else:
+                verdict = call.judge(None, value)
                 again = verdict.failed or verdict is Verdict.THROTTLED
-            return Ended(True, call.hint(None, call.value)) if again else None
+            if not again:
+                return None
+            nested = not self.nested and given_up_since(value, mark)
+            stop: Any = "nested" if nested else None if self._harmless(call) else "not_idempotent"
+            return Ended(True, call.hint(None, value), stop=stop, pushback=asks_to_stop(value))
+        nested = not self.nested and given_up_since(error, mark)
         if isinstance(error, RejectedError):
-            return Ended(True, error.retry_after, rejected=True)
-        rule = self.retryable
-        if rule is None:
-            again = retryable_by_default(error)
-        elif isinstance(rule, type | tuple):
-            again = isinstance(error, rule)
-        else:
-            again = rule(error)
-        return Ended(again, call.hint(error, None))
+            return Ended(not nested, error.retry_after, rejected=True)
+        stop = "nested" if nested else None if self._harmless(call) or unsent(error) else "not_idempotent"
+        return Ended(self._predicate(error), call.hint(error, None), stop=stop, pushback=asks_to_stop(error))
+
+    def _harmless(self, call: Call) -> bool:
+        """Whether the call may be sent twice."""
+        said = call.options.idempotent
+        return bool(self.idempotent) if said is None else said
 
     def snapshot(self) -> PolicySnapshot:
         """The retry at this moment; see `PolicyBase.snapshot`."""
+        budget = self.budget
         with self._lock:
             return PolicySnapshot(
                 kind=self.kind,
@@ -124,54 +186,27 @@ class Retry(PolicyBase):
                     "success": self._succeeded,
                     **{f"failures.{reason}": count for reason, count in sorted(self._failures.items())},
                 },
+                gauges={} if budget is None else {"budget": budget.balance(self.clock.now())},
                 histograms={"delay": self._delays.data()},
-                details={"options": {"attempts": self.options.attempts, "backoff": repr(self.options.backoff)}},
+                details={
+                    "options": {
+                        "attempts": self.options.attempts,
+                        "backoff": repr(self.options.backoff),
+                        "budget": repr(budget),
+                        "idempotent": self.idempotent,
+                    }
+                },
             )
 
 
-class _Run:
-    """One logical call under a retry."""
-
-    __slots__ = ("_entered", "_machine", "_policy")
-
-    def __init__(self, policy: Retry, now: float) -> None:
-        self._policy = policy
-        self._machine = RetryRun(policy.options, now)
-        self._entered = now
-
-    def after(self, call: Call, error: Exception | None) -> Wait | None:
-        """Wait and try again, or None to let the end of the attempt through."""
-        policy, machine = self._policy, self._machine
-        ended = policy.ended(call, error)
-        attempt = machine.attempt
-        if ended is None:
-            if attempt > 1:
-                with policy._lock:
-                    policy._succeeded += 1
-            return None
-        now = policy.clock.now()
-        step = machine.after(ended, policy.chance, now, deadline_on(policy.clock))
-        cause = call.label(error, call.value)
-        if isinstance(step, GiveUp):
-            self._gave_up(step, attempt, cause, error, now)
-            return None
-        with policy._lock:
-            policy._attempts[machine.attempt] += 1
-            policy._delays.observe(step.delay)
-        policy._emit(RetryScheduled, attempt, step.delay, cause)
-        return step
-
-    def _gave_up(self, step: GiveUp, attempt: int, cause: str, error: Exception | None, now: float) -> None:
-        """Count and report the end of it, and leave a note on the error."""
-        policy = self._policy
-        with policy._lock:
-            policy._failures[step.reason] += 1
-        if attempt > 1 or step.reason != "rejected":  # a refused first attempt has its own event
-            policy._emit(RetryGaveUp, attempt, step.reason, cause)
-        if error is not None and attempt > 1 and not isinstance(error, RejectedError):
-            spent = seconds(now - self._entered)
-            why = step.reason.replace("_", " ")
-            note(error, f"seawall: {policy.name}: gave up after {attempt} attempts in {spent} ({why})")
-
-    def abandon(self) -> None:
-        """The sleep was cut short: there is nothing to refund."""
+def _check_streams(after_first: object, resume: object) -> None:
+    """Refuse rules for streams that do not fit together."""
+    if after_first not in {"raise", "resume", "restart"}:
+        raise ConfigurationError(f'Retry.after_first = {after_first!r}: must be "raise", "resume" or "restart"')
+    if (after_first == "resume") != (resume is not None):
+        raise ConfigurationError(
+            f"Retry.resume = {resume!r} beside after_first = {after_first!r}: "
+            'after_first="resume" needs a function of the items so far that gives the rest, and nothing else does'
+        )
+    if resume is not None:
+        function("Retry.resume", resume)

@@ -111,7 +111,7 @@ class CallsAdapter:
         options = config if given is None else Keys(given, "retry")
         most = options.take("max_attempts", options.take("max_retries", 2) + 1)
         backoff = backoffs.one(backoffs.build(options))
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = {"budget": None}  # vectors call again and again, and bound nothing by default
         if (handled := options.take("handle", "all")) != "all":
             names = {handled} if isinstance(handled, str) else set(handled)
             more["retryable"] = lambda error: isinstance(error, Named) and error.args[0] in names

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from seawall import CircuitOpenError, DeadlineExceededError, TimedOutError, Verdict
-from seawall.errors.classify import BUGS, label, retryable, verdict_of, verdict_of_status
+from seawall.errors.classify import label, retryable, verdict_of, verdict_of_status
+from seawall.errors.kinds import BUGS
 from seawall.errors.status import headers_of, status_of
 from tests.support.names import named
 

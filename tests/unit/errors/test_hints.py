@@ -6,7 +6,7 @@ import time
 import pytest
 
 from seawall import CircuitOpenError
-from seawall.errors.hints import retry_after_of
+from seawall.errors.hints import asks_to_stop, retry_after_of
 
 WALL = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -106,3 +106,78 @@ def test_our_own_refusals_say_when_to_ask_again():
     """R-CB6"""
     assert retry_after_of(CircuitOpenError(retry_after=12.0), WALL) == 12.0
     assert retry_after_of(CircuitOpenError(), WALL) is None
+
+
+@pytest.mark.parametrize(
+    "headers, seconds",
+    [
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1700000042"}, 42.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1700000042000"}, 42.0),
+        ({"X-RateLimit-Reset": "42"}, 42.0),
+        ({"RateLimit-Remaining": "0", "RateLimit-Reset": "7"}, 7.0),
+        ({"RateLimit": '"default";r=0;t=30'}, 30.0),
+        ({"RateLimit": '"burst";r=3;t=90, "day";r=0;t=30'}, 30.0),
+        ({"RateLimit": "limit=10, remaining=0, reset=12"}, 12.0),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1s"}, 1.0),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, 360.0),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "120ms"}, 0.12),
+        (
+            {
+                "x-ratelimit-remaining-requests": "5", "x-ratelimit-reset-requests": "9s",
+                "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "2s",
+            },
+            2.0,
+        ),
+        (
+            {
+                "anthropic-ratelimit-requests-remaining": "0",
+                "anthropic-ratelimit-requests-reset": "2023-11-14T22:13:50Z",
+            },
+            30.0,
+        ),
+        ({"X-RateLimit-Reset": "1700000010", "Date": "Tue, 14 Nov 2023 22:13:25 GMT"}, 5.0),
+        ({"Retry-After": "3", "RateLimit-Remaining": "0", "RateLimit-Reset": "7"}, 3.0),
+        ({"x-ms-retry-after-ms": "250"}, 0.25),
+        ({"RateLimit-Remaining": "4", "RateLimit-Reset": "7"}, None),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "later"}, None),
+    ],
+)  # fmt: skip
+def test_a_spent_quota_says_when_it_is_renewed(headers, seconds):
+    """R-RT3"""
+    assert asked(headers) == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_a_reset_beside_an_answer_that_is_no_429_asks_for_nothing():
+    answer = Answer({"X-RateLimit-Reset": "42"})
+    answer.status_code = 500
+    assert retry_after_of(answer, WALL) is None
+
+
+class RpcError(Exception):
+    """As grpc's: metadata behind a method."""
+
+    def __init__(self, *pairs):
+        super().__init__("unavailable")
+        self.pairs = pairs
+
+    def trailing_metadata(self):
+        return self.pairs
+
+
+@pytest.mark.parametrize(
+    "value, seconds, stop", [("250", 0.25, False), (b"1000", 1.0, False), ("-1", None, True), ("soon", None, True)]
+)
+def test_grpc_pushes_back_for_some_milliseconds_or_for_good(value, seconds, stop):
+    """R-RT3"""
+    error = RpcError(("other", "1"), ("grpc-retry-pushback-ms", value))
+    assert retry_after_of(error, WALL) == seconds
+    assert asks_to_stop(error) is stop
+
+
+def test_a_server_may_ask_not_to_try_again():
+    """R-RT3"""
+    assert asks_to_stop(AnswerError({"X-Should-Retry": "false"}))
+    assert not asks_to_stop(AnswerError({"x-should-retry": "true"}))
+    assert not asks_to_stop(AnswerError({}))
+    assert not asks_to_stop(ValueError())
+    assert not asks_to_stop(RpcError())

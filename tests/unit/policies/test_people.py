@@ -224,7 +224,7 @@ def test_a_bulkhead_shows_who_is_inside_and_for_how_long(clock, registry):
 
 def test_a_retry_counts_its_attempts_delays_and_reasons(clock, registry):
     """R-RT6"""
-    retry = Retry(3)
+    retry = Retry(3, budget=None)
     pipeline = Pipeline("db", retry, registry=registry)
     pipeline.call_outcome(fail)
     pipeline.call_outcome(lambda: int("x"))
