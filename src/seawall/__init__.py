@@ -19,6 +19,8 @@ from seawall.core.errors import (
     RateLimitedError,
     RejectedError,
     SeawallError,
+    StreamInterruptedError,
+    StreamTimedOutError,
     TimedOutError,
 )
 from seawall.core.outcome import Outcome
@@ -62,6 +64,8 @@ __all__ = [
     "RetryBudget",
     "SeawallError",
     "SlowRate",
+    "StreamInterruptedError",
+    "StreamTimedOutError",
     "TimedOutError",
     "Timeout",
     "Verdict",

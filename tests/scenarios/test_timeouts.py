@@ -54,7 +54,7 @@ def test_a_late_error_becomes_a_timeout_from_it(clock):
     with Recorder() as recorder, pytest.raises(TimedOutError, match="It may have been executed") as caught:
         pipeline_of(Timeout(1.0, mode="cooperative")).call(Scripted([(2.0, ConnectionError("late"))]))
     assert str(caught.value.__cause__) == "late"
-    assert caught.value.evidence == {"limit": 1.0}
+    assert caught.value.evidence == {"limit": 1.0, "which": "timeout"}
     assert [event.limit for event in recorder.of(CallTimedOut)] == [1.0]
 
 

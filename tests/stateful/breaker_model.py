@@ -108,7 +108,8 @@ class Model:
         return reason, left
 
     def begin(self, call: Call, now: float) -> None:
-        """The lease of a trial starts anew with the call itself."""
+        """The lease of a trial starts anew with the call itself, unless it has ended."""
+        self.pass_time(now)
         if any(call is other for other in self.out):
             call.ends = now + self.lease
 

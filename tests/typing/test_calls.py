@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, assert_type
 
 import seawall
@@ -53,6 +54,79 @@ class Shop:
     def price(sku: str) -> float:
         """A static method."""
         return float(len(sku))
+
+
+@pipeline
+def items(count: int) -> Iterator[int]:
+    """A generator."""
+    yield from range(count)
+
+
+@pipeline
+async def aitems(count: int) -> AsyncIterator[int]:
+    """An asynchronous generator."""
+    for number in range(count):
+        yield number
+
+
+class Kinds:
+    """The wrappers the other way round, and an object that can be called."""
+
+    @pipeline
+    @classmethod
+    def make(cls, name: str) -> Kinds:
+        """A class method, wrapped inside."""
+        del name
+        return cls()
+
+    @pipeline
+    @staticmethod
+    def price(sku: str) -> float:
+        """A static method, wrapped inside."""
+        return float(len(sku))
+
+    def __call__(self, sku: str) -> bytes:
+        """The object is called."""
+        return sku.encode()
+
+
+async def answer(sku: str) -> bytes:
+    """Something to await."""
+    return sku.encode()
+
+
+part = pipeline(functools.partial(answer, "a"))
+lent: Callable[[str], Coroutine[Any, Any, bytes]] = lambda sku: answer(sku)  # noqa: E731, PLW0108
+lambda_of_coroutine = pipeline(lent)
+callable_object = pipeline(Kinds())
+
+
+def test_each_of_ten_kinds_of_callables_keeps_its_exact_type() -> None:
+    """R-PL1: (async) def, (async) generator, method, class method, static method, partial, object, lambda."""
+    assert_type(plain("a"), list[str])
+    assert_type(run_async(awaited("a")), list[str])
+    assert_type(items(2), Iterator[int])
+    assert_type(list(items(2)), list[int])
+    assert_type(aitems(2), AsyncIterator[int])
+    assert_type(Shop().buy("a"), int)
+    assert_type(Shop.make("a"), Shop)
+    assert_type(Kinds.make("a"), Kinds)
+    assert_type(Shop.price("a"), float)
+    assert_type(Kinds.price("a"), float)
+    assert_type(run_async(part()), bytes)
+    assert_type(callable_object("a"), bytes)
+    assert_type(run_async(lambda_of_coroutine("a")), bytes)
+    assert_type(next(pipeline.stream(items, 2)), int)
+    assert_type(run_async(_first()), int)
+    assert_type(pipeline.for_key("tenant").call(plain, "a"), list[str])
+
+
+async def _first() -> int:
+    """The first item of an asynchronous stream."""
+    stream = pipeline.stream(aitems, 2)
+    first = await anext(stream)
+    await stream.aclose()
+    return first
 
 
 def test_a_decorated_function_keeps_its_exact_type() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class SeawallError(Exception):
@@ -66,3 +67,19 @@ class OutcomeUnknownError(DecisionError):
 
 class TimedOutError(OutcomeUnknownError, TimeoutError):
     """The call took longer than its timeout or its deadline."""
+
+
+class StreamInterruptedError(OutcomeUnknownError):
+    """A stream failed after items had been delivered; the dependency's own error is its cause.
+
+    Args:
+        delivered: how many items the consumer got.
+    """
+
+    def __init__(self, message: str = "", *, delivered: int = 0, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.delivered = delivered
+
+
+class StreamTimedOutError(StreamInterruptedError, TimedOutError):
+    """A stream fell silent, or took too long, after items had been delivered."""

@@ -213,7 +213,8 @@ def race(policy: Race, inner: AsyncStep) -> AsyncStep:
         refusal = run.expired()
         if refusal is not None:
             raise refusal
-        at = policy.clock.loop_time(asyncio.get_running_loop(), run.until)
+        bounded = math.isfinite(run.until)
+        at = policy.clock.loop_time(asyncio.get_running_loop(), run.until) if bounded else None
         with run.scope():
             limit = asyncio.timeout_at(at)
             try:

@@ -27,6 +27,14 @@ KeyRule = str | Callable[..., Hashable]
 CostRule = float | Callable[..., float]
 
 
+class AwaitableFound(BaseException):
+    """A plain function gave an awaitable: what it does has still to begin, and belongs to the other colour."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
+
+
 class CallOptions(NamedTuple):
     """What is said of single calls; see `Pipeline.with_options`.
 
@@ -56,7 +64,7 @@ class Call:
     """
 
     __slots__ = (
-        "abandoned", "args", "attempts_left", "cause", "clock", "degraded", "entered_at", "fn", "hint",
+        "abandoned", "args", "attempts_left", "awaitable", "cause", "clock", "degraded", "entered_at", "fn", "hint",
         "idempotency_key", "judge", "kwargs", "label", "last_error", "leased", "lingering", "name", "on_attempt",
         "options", "source", "started", "started_at", "value",
     )  # fmt: skip
@@ -94,6 +102,7 @@ class Call:
         self.cause: BaseException | None = None
         self.idempotency_key: str | None = None
         self.attempts_left = 1  # the present one included
+        self.awaitable: Any = None  # what a plain function has given: its first attempt, still to be awaited
 
     def fork(self) -> Call:
         """A call of its own for work that may go on after this one has moved on."""
@@ -138,6 +147,9 @@ class Call:
 
     def run(self) -> Any:
         """The function itself, which finds the key of this call in its context."""
+        if self.awaitable is not None:
+            given, self.awaitable = self.awaitable, None
+            return given
         if self.idempotency_key is None:
             return self.fn(*self.args, **self.kwargs)
         with using_idempotency_key(self.idempotency_key):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.permit import Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
-from seawall.drive.call import Call, Guard, Loop, LoopRun, Queue, Race
+from seawall.drive.call import AwaitableFound, Call, Guard, Loop, LoopRun, Queue, Race
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -31,9 +31,9 @@ def invoke(call: Call) -> Any:
         call.failed(error)
         call.on_attempt(call, error, call.judge(error, None))
         raise
-    if type(value) is CoroutineType:
-        value.close()
-        raise TypeError(f"{call.name}: the plain function returned a coroutine; use `await pipeline.acall(…)`")
+    if hasattr(type(value), "__await__"):
+        call.started -= 1  # nothing of it has run yet
+        raise AwaitableFound(value)
     call.value = value
     call.on_attempt(call, None, call.judge(None, value))
     return value

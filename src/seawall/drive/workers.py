@@ -7,6 +7,7 @@ number of workers is bounded, and a call beyond it is refused at once instead of
 from __future__ import annotations
 
 import contextvars
+import math
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,7 @@ class WorkerPool:
             raise
         try:
             running.wait()  # time starts when the worker does; a virtual clock must know of it before it jumps
-            clock.wait(worker.done, race.until)
+            clock.wait(worker.done, race.until if math.isfinite(race.until) else None)
         finally:  # also when an interrupt ends the wait: the thread goes on all the same
             came_back = self._leave(worker)
             call.absorb(worker.call)

@@ -122,7 +122,8 @@ class Breaker:
         return permit
 
     def begin(self, permit: Permit, now: float) -> None:
-        """The call itself starts now: a trial's lease runs from here, not from the queues before it."""
+        """The call itself starts now, or gives an item: a trial's lease runs from here, unless it has ended."""
+        self._settle_time(now)
         if permit.id in self.trials and permit.era == self.era:
             permit.expires_at = now + self.options.lease
 

@@ -31,7 +31,7 @@ class TimeoutRace:
     """One call against one moment.
 
     Args:
-        limit: seconds the call may take.
+        limit: seconds the call may take; may be infinite.
         now: when the race begins.
         deadline: moment of an enclosing deadline, or None.
     """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.drive import sync
 from seawall.drive.call import Call
+from seawall.drive.passage import Passage
 from seawall.policies.retry import Retry
 
 if TYPE_CHECKING:
@@ -41,53 +41,6 @@ def _refuse(name: str, form: str, policies: Sequence[PolicyBase], allowed: set[s
             raise ConfigurationError(f'Pipeline "{name}".{form}(): {type(policy).__name__} cannot act here: {why}')
 
 
-class _Passage:
-    """One way through guards and queues, in either colour; entered and left once."""
-
-    def __init__(self, policies: Sequence[PolicyBase], call: Call) -> None:
-        self._policies = policies
-        self._call = call
-        self._held: ExitStack | AsyncExitStack
-
-    def enter(self) -> None:
-        """Acquire everything, or nothing."""
-        with ExitStack() as stack:
-            for policy in self._policies:
-                guard = sync.Guarded if policy.shape == "guard" else sync.Queued
-                stack.enter_context(guard(policy, self._call))  # type: ignore[arg-type]  # the shape says which
-            self._call.begin()
-            self._held = stack.pop_all()
-
-    async def aenter(self) -> None:
-        """Acquire everything, or nothing."""
-        from seawall.drive import aio  # late: it imports asyncio
-
-        async with AsyncExitStack() as stack:
-            for policy in self._policies:
-                if policy.shape == "guard":
-                    stack.enter_context(sync.Guarded(policy, self._call))  # type: ignore[arg-type]
-                else:
-                    await stack.enter_async_context(aio.Queued(policy, self._call))  # type: ignore[arg-type]
-            self._call.begin()
-            self._held = stack.pop_all()
-
-    def exit(self, error: BaseException | None) -> None:
-        """Give everything back."""
-        self._ended(error)
-        cast("ExitStack", self._held).__exit__(type(error) if error else None, error, None)
-
-    async def aexit(self, error: BaseException | None) -> None:
-        """Give everything back."""
-        self._ended(error)
-        await cast("AsyncExitStack", self._held).__aexit__(type(error) if error else None, error, None)
-
-    def _ended(self, error: BaseException | None) -> None:
-        """The block has ended."""
-        if error is not None:
-            self._call.failed(error)
-        self._call.on_attempt(self._call, error, self._call.judge(error, None))
-
-
 class PermitBlock:
     """One pass through the guards and queues of a pipeline, as a sync or async context manager."""
 
@@ -95,7 +48,7 @@ class PermitBlock:
         _refuse(name, "permit", policies, {"guard", "queue"})
         self._judge = judge
         self._call = Call(name, _nothing, (), {}, clock, judge)
-        self._passage = _Passage(policies, self._call)
+        self._passage = Passage(policies, self._call)
 
     def __enter__(self) -> None:
         try:
@@ -127,7 +80,7 @@ class Attempt:
 
     def __init__(self, owner: Attempts, number: int) -> None:
         self._owner = owner
-        self._passage = _Passage(owner.inner, owner.call)
+        self._passage = Passage(owner.inner, owner.call)
         self.number = number
 
     def __enter__(self) -> Self:
@@ -136,6 +89,7 @@ class Attempt:
             try:
                 self._passage.enter()
             except RejectedError as refusal:
+                refused = refusal
                 instead = owner.refused(refusal)
                 if instead is refusal:
                     raise
@@ -146,7 +100,8 @@ class Attempt:
                 return self
             if isinstance(instead, BaseException):
                 raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
-            sync.pause(owner.run, owner.retry, instead)
+            if not sync.pause(owner.run, owner.retry, instead):
+                raise owner.drained(refused)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
         self._passage.exit(error)
@@ -160,6 +115,7 @@ class Attempt:
             try:
                 await self._passage.aenter()
             except RejectedError as refusal:
+                refused = refusal
                 instead = owner.refused(refusal)
                 if instead is refusal:
                     raise
@@ -170,7 +126,8 @@ class Attempt:
                 return self
             if isinstance(instead, BaseException):
                 raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
-            await aio.pause(owner.run, owner.retry, instead)
+            if not await aio.pause(owner.run, owner.retry, instead):
+                raise owner.drained(refused)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
@@ -199,6 +156,7 @@ class Attempts:
         self.call = Call(name, _nothing, (), {}, clock, judge)
         self.run = self.retry.start(self.call)
         self._delay: float | None = 0.0  # before the next attempt; None when there is none
+        self._error: Exception | None = None  # what the attempt before raised
 
     def settle(self, error: BaseException | None) -> bool:
         """Decide what follows; True swallows the error, because another attempt will come."""
@@ -207,6 +165,7 @@ class Attempts:
             step = self.run.after(self.call, error)
             if step is not None:
                 self._delay = step.delay
+                self._error = error
                 return True
         self.judge.finished(self.call, error)
         return False
@@ -216,14 +175,27 @@ class Attempts:
         step = self.run.after(self.call, refusal)
         if step is not None:
             return step.delay
+        return self.over(refusal)
+
+    def over(self, refusal: RejectedError) -> BaseException:
+        """What ends the loop when an attempt was refused for good."""
         raised = self.call.surfacing(refusal)
         self.judge.finished(self.call, raised)
         return raised
 
+    def drained(self, error: Exception) -> BaseException:
+        """What ends the loop when the program is going away: the end of the attempt before."""
+        self.run.drained(self.call, error)
+        if isinstance(error, RejectedError):
+            return self.over(error)
+        self.judge.finished(self.call, error)
+        return error
+
     def __iter__(self) -> Iterator[Attempt]:
         number = 0
         while self._delay is not None:
-            sync.pause(self.run, self.retry, self._delay)
+            if not sync.pause(self.run, self.retry, self._delay) and self._error is not None:
+                raise self.drained(self._error)
             self._delay = None
             number += 1
             yield Attempt(self, number)
@@ -233,7 +205,8 @@ class Attempts:
 
         number = 0
         while self._delay is not None:
-            await aio.pause(self.run, self.retry, self._delay)
+            if not await aio.pause(self.run, self.retry, self._delay) and self._error is not None:
+                raise self.drained(self._error)
             self._delay = None
             number += 1
             yield Attempt(self, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -12,7 +13,8 @@ from seawall.core.fork import renew_after_fork
 from seawall.core.snapshot import PipelineSnapshot
 from seawall.core.validate import number, text
 from seawall.drive import sync
-from seawall.drive.call import Call, CallOptions
+from seawall.drive.call import AwaitableFound, Call, CallOptions
+from seawall.drive.stream import plan
 from seawall.pipeline.blocks import Attempts, PermitBlock
 from seawall.pipeline.calling import Bound, Calls
 from seawall.pipeline.explain import explain
@@ -62,6 +64,7 @@ class Pipeline(Calls):
         self.clock = current_clock()
         self._sync: sync.Step | None = None
         self._async: Callable[[Call], Awaitable[Any]] | None = None
+        self._plan = plan(policies)
         bus = (default_registry if registry is None else registry).bus
         self._judge = Judge(name, bus, self.clock, classify)
         before = [(policy, policy.name, policy.pipelines, policy.bus) for policy in policies]
@@ -83,9 +86,9 @@ class Pipeline(Calls):
             policy.bind(self.name if number == 1 else f"{self.name}-{number}", bus)
             if self.name not in policy.pipelines:
                 policy.pipelines = (*policy.pipelines, self.name)
-        limits = [policy.limit for policy in self.policies if type(policy) is Timeout]
+        limits = [policy.longest_wait for policy in self.policies if type(policy) is Timeout]
         for policy in self.policies:
-            if isinstance(policy, CircuitBreaker) and limits:
+            if isinstance(policy, CircuitBreaker) and limits and math.isfinite(limits[-1]):
                 policy.attempt_timeout(limits[-1])
 
     # ----------------------------------------------------------- calling
@@ -123,6 +126,9 @@ class Pipeline(Calls):
             step = self._sync = sync.build(self.policies)
         try:
             value = step(call)
+        except AwaitableFound as found:
+            call.awaitable = found.value
+            return self._arun(call)
         except RejectedError as refusal:
             instead = call.surfacing(refusal)
             self._judge.finished(call, instead)
@@ -217,8 +223,10 @@ class Pipeline(Calls):
         return f"<Pipeline {self.name!r} {' > '.join(type(policy).__name__ for policy in self.policies)}>"
 
 
-def alone(policy: PolicyBase, fn: Callable[P, R]) -> Callable[P, R]:
+def alone(policy: PolicyBase, fn: Any) -> Any:
     """Protect `fn` with one policy that stands in no named pipeline."""
+    if isinstance(fn, classmethod | staticmethod):
+        return type(fn)(alone(policy, fn.__func__))
     named = policy.pipelines
     pipeline = Pipeline(policy.name or label_of(fn), policy, registry=None)
     policy.pipelines = named

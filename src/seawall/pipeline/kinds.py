@@ -4,31 +4,55 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any
+from typing import Any, Literal
 
-_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-_SPECIAL = _GENERATOR | inspect.CO_COROUTINE
+Kind = Literal["plain", "coroutine", "generator", "async_generator"]
+
+_SPECIAL = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR | inspect.CO_COROUTINE
 
 
-def is_async(name: str, fn: Any) -> bool:
-    """True for what gives an awaitable, False for what gives a value.
+def kind_of(name: str, fn: Any) -> Kind:
+    """What calling `fn` gives: a value, an awaitable, or a stream of items.
+
+    A plain function may still turn out to give an awaitable; that is seen when it is called.
 
     Args:
         name: the pipeline's, for the message.
         fn: a function, method, partial, static method, or an object that can be called.
 
     Raises:
-        TypeError: for generators, whose items would not be protected, and for what cannot be called.
+        TypeError: for what cannot be called.
     """
+    known = getattr(fn, "__seawall_kind__", None)  # what one of our own wrappers gives cannot be seen in its code
+    if known is not None:
+        found: Kind = known
+        return found
     code = getattr(fn, "__code__", None)
-    if code is not None and not code.co_flags & _SPECIAL:
-        return inspect.iscoroutinefunction(fn)  # plain, unless marked as one (`inspect.markcoroutinefunction`)
+    if code is not None and not code.co_flags & _SPECIAL:  # plain, unless marked (`inspect.markcoroutinefunction`)
+        return "coroutine" if inspect.iscoroutinefunction(fn) else "plain"
     if not callable(fn):
-        raise TypeError(f"{name}: {fn!r} cannot be called; @classmethod and @staticmethod go outside (above)")
+        raise TypeError(f"{name}: {fn!r} cannot be called; give a function, method, partial or callable object")
     inner = _innermost(fn)
-    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise TypeError(f"{name}: {label_of(fn)} is a generator: a decorator would protect its creation, not its items")
-    return inspect.iscoroutinefunction(inner)
+    if inspect.isgeneratorfunction(inner):
+        return "generator"
+    if inspect.isasyncgenfunction(inner):
+        return "async_generator"
+    return "coroutine" if inspect.iscoroutinefunction(inner) else "plain"
+
+
+def is_async(name: str, fn: Any) -> bool:
+    """True for what gives an awaitable, False for what gives a value.
+
+    Raises:
+        TypeError: for generators, whose items a call would not protect, and for what cannot be called.
+    """
+    kind = kind_of(name, fn)
+    if kind in {"generator", "async_generator"}:
+        raise TypeError(
+            f"{name}: {label_of(fn)} is a generator: a call would protect its creation, not its items; "
+            "use pipeline.stream(…), or decorate it"
+        )
+    return kind == "coroutine"
 
 
 def _innermost(fn: Any) -> Any:

@@ -8,7 +8,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
 from seawall.core.clock import Clock, current_clock
 from seawall.core.errors import RejectedError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C")
 
 
 class OnClock(Protocol):
@@ -72,10 +73,15 @@ class PolicyBase:
         self._outbox: deque[RawEvent] = deque()
         self._number = 0
 
-    def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
-        """Protect a `def` or `async def` with this policy alone."""
-        protected: Callable[P, R] = load("alone")(self, fn)
-        return protected
+    @overload
+    def __call__(self, fn: classmethod[C, P, R], /) -> classmethod[C, P, R]: ...
+    @overload
+    def __call__(self, fn: staticmethod[P, R], /) -> staticmethod[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Callable[P, R]: ...
+    def __call__(self, fn: Any, /) -> Any:
+        """Protect a callable of any kind with this policy alone; see `Pipeline.__call__`."""
+        return load("alone")(self, fn)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

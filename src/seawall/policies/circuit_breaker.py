@@ -119,6 +119,7 @@ class CircuitBreaker(PolicyBase):
         """The call starts now: a trial's lease runs from here."""
         with self._lock:
             self._machine.begin(permit, self.clock.now())
+        self._publish()
 
     def record(
         self, permit: Permit, verdict: Verdict, duration: float, *, cause: str = "", retry_after: float | None = None

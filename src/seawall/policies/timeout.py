@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from seawall.core.context import deadline_on, restore_deadline, shrink_deadline
 from seawall.core.errors import ConfigurationError, DeadlineExceededError, RejectedError, TimedOutError
 from seawall.core.snapshot import PolicySnapshot
-from seawall.core.validate import duration, whole
+from seawall.core.validate import duration, number, whole
 from seawall.drive.workers import WorkerPool
 from seawall.events.types import CallRejected, CallTimedOut
 from seawall.events.words import describe
+from seawall.machines.stream import StreamLimits, StreamTimer
 from seawall.machines.timeout import Finish, TimeoutRace
 from seawall.policies.base import PolicyBase
 
@@ -37,8 +39,17 @@ class Timeout(PolicyBase):
     * "thread": runs in a worker thread with the context copied; when the time is up the caller goes on and the thread
       is left behind. At most `max_threads` run at once, those left behind included; a call beyond is refused at once.
 
+    For streams `limit` bounds the attempt in all, and three more limits bound what is waited for. Only waiting counts:
+    what the consumer does between two items does not.
+
     Args:
-        limit: seconds, > 0.
+        limit: seconds, > 0; None if one of the others is given.
+        first_item: streams: seconds until the first item, > 0; by default `idle`.
+        idle: streams: seconds between two items, > 0; no limit by default.
+        min_rate: streams: items per second that must arrive in every `rate_window`, > 0; no limit by default.
+        rate_window: seconds, > 0; 10 by default.
+        share: True to give an attempt at most its equal share of what the deadline leaves: left / attempts left.
+        share_floor: seconds that a share never falls below, > 0; 0.05 by default, as less is no fair chance.
         mode: see above; async code needs none.
         max_threads: for "thread"; from 1, 32 by default.
         name: see `PolicyBase`.
@@ -53,14 +64,39 @@ class Timeout(PolicyBase):
     _state = (*PolicyBase._state, "_counts", "_pool")
 
     def __init__(
-        self, limit: float, *, mode: Mode | None = None, max_threads: int = 32, name: str | None = None
+        self,
+        limit: float | None = None,
+        *,
+        first_item: float | None = None,
+        idle: float | None = None,
+        min_rate: float | None = None,
+        rate_window: float = 10.0,
+        share: bool = False,
+        share_floor: float = 0.05,
+        mode: Mode | None = None,
+        max_threads: int = 32,
+        name: str | None = None,
     ) -> None:
         super().__init__(name)
-        duration(f"{type(self).__name__}.limit", limit)
+        where = type(self).__name__
+        given = {"limit": limit, "first_item": first_item, "idle": idle}
+        for key, value in given.items():
+            if value is not None:
+                duration(f"{where}.{key}", value)
+        if min_rate is not None:
+            number("Timeout.min_rate", min_rate, above=True)
+        duration("Timeout.rate_window", rate_window)
+        duration("Timeout.share_floor", share_floor)
+        if min_rate is None and not share and all(value is None for value in given.values()):
+            raise ConfigurationError(f"{where}(): bounds nothing; give limit, first_item, idle, min_rate or share")
         if mode not in {None, "cooperative", "thread"}:
-            raise ConfigurationError(f'{type(self).__name__}.mode = {mode!r}: must be "cooperative" or "thread"')
+            raise ConfigurationError(f'{where}.mode = {mode!r}: must be "cooperative" or "thread"')
         whole("Timeout.max_threads", max_threads, 1)
-        self.limit = float(limit)
+        self.limit = math.inf if limit is None else float(limit)
+        self.stream_limits = StreamLimits(
+            self.limit if limit is not None else None, first_item, idle, min_rate, rate_window
+        )
+        self.share_floor = share_floor if share else None
         self.mode = mode
         self.max_threads = max_threads
         self._begin()
@@ -71,8 +107,8 @@ class Timeout(PolicyBase):
         self._pool: WorkerPool | None = None
 
     def check_sync(self) -> None:
-        """Refuse to protect plain functions without a mode."""
-        if self.mode is None:
+        """Refuse to protect plain functions without a mode, unless only streams are bounded."""
+        if self.mode is None and (math.isfinite(self.limit) or self.share_floor is not None):
             raise ConfigurationError(
                 f'Timeout({self.limit:g}) of "{self.name}" protects a plain function and does not say how. '
                 'Use mode="cooperative" if the function looks at seawall.remaining() or calls through an adapter that '
@@ -83,6 +119,47 @@ class Timeout(PolicyBase):
     def start(self, call: Call, colour: Literal["sync", "async"]) -> _Run:
         """Begin one race."""
         return _Run(self, call, threaded=colour == "sync" and self.mode == "thread")
+
+    def limit_of(self, call: Call, now: float) -> float:
+        """Seconds this attempt may take by its own limit and its share, the deadline aside; may be infinite."""
+        if self.share_floor is None:
+            return self.limit
+        deadline = deadline_on(self.clock)
+        if deadline is None:
+            return self.limit
+        return min(self.limit, max(self.share_floor, (deadline - now) / max(1, call.attempts_left)))
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds after which one attempt, or one item of a stream without a limit in all, is hung; may be infinite."""
+        if math.isfinite(self.limit):
+            return self.limit
+        waits = (self.stream_limits.first_item, self.stream_limits.idle)
+        return max((wait for wait in waits if wait is not None), default=math.inf)
+
+    def stream_timer(self) -> StreamTimer:
+        """The limits of one attempt at a stream."""
+        return StreamTimer(self.stream_limits)
+
+    def stream_late(self, which: str, limit: float) -> Callable[[], TimedOutError]:
+        """Makes the error for an item that did not come in time, counted and reported."""
+
+        def late() -> TimedOutError:
+            self.count("timed_out")
+            return self.timed_out(which, limit)
+
+        return late
+
+    def timed_out(self, which: str, limit: float) -> TimedOutError:
+        """Report that a call was cut short, and build the error."""
+        self._emit(CallTimedOut, which, limit)
+        event = CallTimedOut(0, 0.0, self.name, which, limit)
+        return TimedOutError(
+            f"{describe(event)} It may have been executed.",
+            policy=self.kind,
+            name=self.name,
+            evidence={"limit": limit, "which": which},
+        )
 
     def workers(self) -> WorkerPool:
         """The worker threads, made when first needed."""
@@ -101,6 +178,7 @@ class Timeout(PolicyBase):
 
     def snapshot(self) -> PolicySnapshot:
         """The timeout at this moment; see `PolicyBase.snapshot`."""
+        limits = self.stream_limits
         with self._lock:
             counters = {f"requests.{what}": count for what, count in self._counts.items()}
             pool = self._pool
@@ -112,7 +190,11 @@ class Timeout(PolicyBase):
             pipelines=self.pipelines,
             counters=counters,
             gauges={"left_behind": left},
-            details={"limit": self.limit, "mode": self.mode or ""},
+            details={
+                "limit": self.limit if math.isfinite(self.limit) else None,
+                "mode": self.mode or "",
+                **({} if limits == StreamLimits(limits.total) else {"streams": limits._asdict()}),
+            },
         )
 
 
@@ -135,6 +217,7 @@ class Deadline(Timeout):
     rejection = DeadlineExceededError
 
     def __init__(self, limit: float, *, name: str | None = None) -> None:
+        duration("Deadline.limit", limit)
         super().__init__(limit, mode="cooperative", name=name)
 
 
@@ -147,7 +230,7 @@ class _Run:
         self._policy = policy
         self._call = call
         now = policy.clock.now()
-        self._race = TimeoutRace(policy.limit, now, deadline_on(policy.clock))
+        self._race = TimeoutRace(policy.limit_of(call, now), now, deadline_on(policy.clock))
         self._started = call.started
         self.threaded = threaded
         self.until = self._race.until
@@ -168,6 +251,9 @@ class _Run:
     @contextmanager
     def scope(self) -> Iterator[None]:
         """The ambient deadline for what runs inside."""
+        if math.isinf(self.until):
+            yield
+            return
         token = shrink_deadline(self.until, self._race.limit, self._policy.clock)
         try:
             yield
@@ -180,20 +266,7 @@ class _Run:
         policy.count("timed_out")
         if self._call.started == self._started:
             return self._refusal()
-        return self._timed_out()
-
-    def _timed_out(self) -> TimedOutError:
-        """Report and build the error."""
-        policy = self._policy
-        limit = self._race.limit
-        policy._emit(CallTimedOut, policy.kind, limit)
-        event = CallTimedOut(0, 0.0, policy.name, policy.kind, limit)
-        return TimedOutError(
-            f"{describe(event)} It may have been executed.",
-            policy=policy.kind,
-            name=policy.name,
-            evidence={"limit": limit},
-        )
+        return policy.timed_out(policy.kind, self._race.limit)
 
     def ended(self, error: BaseException | None) -> BaseException | None:
         """The call is back: counts it, and turns an error that came too late into a timeout."""
@@ -206,4 +279,4 @@ class _Run:
         policy.count("late")
         if error is None:
             return None  # a late value is a value
-        return self._timed_out()
+        return policy.timed_out(policy.kind, self._race.limit)

@@ -1,0 +1,207 @@
+"""Streams of plain code: a generator whose items are asked for under the policies of a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from seawall.core.context import restore_deadline, shrink_deadline, using_idempotency_key
+from seawall.drive import sync
+from seawall.drive.stream import StreamCore, StreamPlan, Until, items_of
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from seawall.drive.call import Call
+
+T = TypeVar("T")
+
+
+class _End:
+    """The source is exhausted; a generator may have returned a value."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Stream(Generator[T, Any, Any]):
+    """The items of a protected stream; closing it, or letting go of it, gives everything back."""
+
+    __slots__ = ("_core", "_source")
+
+    def __init__(self, call: Call, parts: StreamPlan, finished: Callable[[Call, BaseException | None], None]) -> None:
+        self._core = StreamCore(call, parts, finished)
+        self._source: Iterator[Any] | None = None
+
+    @property
+    def delivered(self) -> int:
+        """Items given so far."""
+        return self._core.delivered
+
+    @property
+    def degraded(self) -> bool:
+        """True when the items come from a fallback."""
+        return self._core.call.degraded
+
+    @property
+    def attempts(self) -> int:
+        """Attempts that began so far."""
+        return self._core.call.started
+
+    def __next__(self) -> T:
+        return self.send(None)
+
+    def send(self, value: Any) -> T:
+        """The next item; `value` goes to a source that takes one."""
+        core = self._core
+        if core.done:
+            raise StopIteration
+        while True:
+            try:
+                core.start("sync")
+                item = self._pull(value)
+            except BaseException as error:
+                self._failed(error)
+                continue
+            if isinstance(item, _End):
+                if core.passage is not None:
+                    core.passage.exit(None)
+                core.finish(None)
+                self._source = None
+                raise StopIteration(item.value)
+            if core.deliver(item):
+                result: T = item
+                return result
+
+    def _pull(self, value: Any) -> Any:
+        """Wait for one item within the limits."""
+        core = self._core
+        clock = core.call.clock
+        if self._source is None and not core.substitute:
+            core.open().enter()
+        before = clock.now()
+        until = core.until(before)
+        token = None if until is None else shrink_deadline(until.at, max(0.0, until.seconds), clock)
+        try:
+            item = self._step(value, until)
+        except BaseException as error:
+            core.waited(clock.now() - before, arrived=False)
+            instead = core.lost(error, until)
+            if instead is error:
+                raise
+            raise instead from error
+        finally:
+            if token is not None:
+                restore_deadline(token)
+        core.waited(clock.now() - before, arrived=not isinstance(item, _End))
+        return item
+
+    def _step(self, value: Any, until: Until | None) -> Any:
+        """One item, asked for here or in a thread that can be left behind."""
+        call = self._core.call
+        threaded = self._core.threaded
+        if threaded is None or until is None:
+            return self._ask(call, value)
+        return threaded.workers().run(call, lambda child: self._ask(child, value), _Patience(until))
+
+    def _ask(self, call: Call, value: Any) -> Any:
+        """One item of the source, which is made first if there is none."""
+        if call.idempotency_key is None:
+            return self._of_source(value)
+        with using_idempotency_key(call.idempotency_key):
+            return self._of_source(value)
+
+    def _of_source(self, value: Any) -> Any:
+        """See `_ask`."""
+        source: Any = self._source
+        if source is None:
+            made = self._core.source()
+            if hasattr(made, "__aiter__") or hasattr(made, "__await__"):
+                if hasattr(made, "close"):
+                    made.close()
+                raise TypeError(
+                    f"{self._core.call.name}: the plain function gave an asynchronous stream; use pipeline.astream(…)"
+                )
+            source = self._source = iter(made)
+        try:
+            return next(source) if value is None else source.send(value)
+        except StopIteration as end:
+            return _End(end.value)
+
+    def _failed(self, error: BaseException) -> None:
+        """Give everything back and make ready for another attempt, or raise."""
+        core = self._core
+        self._let_go(error)
+        step = core.after(error)
+        if hasattr(step, "delay"):
+            if sync.pause(*core.pausing(), step.delay):
+                return
+            assert isinstance(error, Exception)
+            core.drained(error)
+            step = core.over(error)
+        if isinstance(step, BaseException):
+            self._raise(step, error)
+        value = step.produce()
+        if hasattr(value, "__await__") or hasattr(value, "__aiter__"):
+            if hasattr(value, "close"):
+                value.close()
+            self._raise(TypeError(f'"{core.call.name}": a plain stream cannot have an async fallback'), error)
+        self._source = iter(items_of(value))
+
+    def _raise(self, raised: BaseException, error: BaseException) -> NoReturn:
+        """End the logical call with an error."""
+        self._core.finish(raised)
+        if raised is error or raised.__cause__ is not None:
+            raise raised
+        raise raised from error
+
+    def _let_go(self, error: BaseException) -> None:
+        """Close the source and leave guards and queues."""
+        source, self._source = self._source, None
+        passage = self._core.passage
+        try:
+            close = getattr(source, "close", None)
+            # NB: one that a thread was left behind in is running, and cannot be closed from here
+            if close is not None and not getattr(source, "gi_running", False):
+                close()
+        finally:
+            if passage is not None:
+                passage.exit(error)
+
+    def close(self) -> None:
+        """End it early: neutral for every policy, and all permits are given back. Any number of times."""
+        if self._core.done:
+            return
+        ending = GeneratorExit()
+        try:
+            self._let_go(ending)
+        finally:
+            self._core.finish(ending)
+
+    def throw(self, kind: Any, value: Any = None, tb: TracebackType | None = None, /) -> T:
+        """End it early with an error of the consumer's."""
+        self.close()
+        raise value if value is not None else kind
+
+    def __enter__(self) -> Stream[T]:
+        return self
+
+    def __exit__(self, kind: object, error: object, tb: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        core = getattr(self, "_core", None)  # a constructor that failed leaves none
+        if core is not None and not core.done and core.started:
+            self.close()
+
+
+class _Patience:
+    """A worker's view of how long an item is waited for."""
+
+    __slots__ = ("late", "until")
+
+    def __init__(self, until: Until) -> None:
+        self.until = until.at
+        self.late = until.late
