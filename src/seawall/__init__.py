@@ -36,6 +36,7 @@ from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.fallback import Fallback
 from seawall.policies.rate_limiter import RateLimiter
 from seawall.policies.retry import Retry
+from seawall.policies.stale_cache import StaleCache
 from seawall.policies.timeout import Deadline, Timeout
 
 __version__ = "0.1.0"
@@ -64,6 +65,7 @@ __all__ = [
     "RetryBudget",
     "SeawallError",
     "SlowRate",
+    "StaleCache",
     "StreamInterruptedError",
     "StreamTimedOutError",
     "TimedOutError",

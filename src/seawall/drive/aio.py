@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from seawall.core.context import using_idempotency_key
-from seawall.core.errors import RejectedError
+from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.permit import Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
-from seawall.drive.call import Call, Loop, LoopRun, Queue, Race
-from seawall.drive.sync import Guarded, leave
+from seawall.drive.cached import acache
+from seawall.drive.call import Call, Instead, Loop, LoopRun, Queue, Race
+from seawall.drive.sync import Guarded, leave, within
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -199,10 +200,32 @@ def loop(policy: Loop, inner: AsyncStep) -> AsyncStep:
                 finally:
                     del error  # a local of a frame in its own traceback would keep both alive
             del error
-            value = step.produce()
-            return await value if inspect.isawaitable(value) else value
+            return await substitute(step, call)
 
     return looping
+
+
+async def substitute(step: Instead, call: Call) -> Any:
+    """The value of the first source that has one."""
+    clock = call.clock
+    for produce in step.sources():
+        until = None
+        if step.timeout is not None:
+            until = clock.loop_time(asyncio.get_running_loop(), clock.now() + step.timeout)
+        try:
+            async with asyncio.timeout_at(until):
+                with within(step.timeout, clock):
+                    value = produce()
+                    if inspect.isawaitable(value):
+                        value = await value
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            step.failed(error)
+            continue
+        step.answered()
+        return value
+    return step.end()
 
 
 def race(policy: Race, inner: AsyncStep) -> AsyncStep:
@@ -238,6 +261,7 @@ _SHAPES: dict[str, Callable[[Any, AsyncStep], AsyncStep]] = {
     "queue": queue,
     "loop": loop,
     "race": race,
+    "cache": acache,
 }
 
 

@@ -137,9 +137,11 @@ class AsyncStream(AsyncGenerator[T, Any]):
             step = core.over(error)
         if isinstance(step, BaseException):
             self._raise(step, error)
-        value = step.produce()
-        if inspect.isawaitable(value):
-            value = await value
+        try:
+            value = await aio.substitute(step, core.call)
+        except BaseException as raised:  # an error of the call's own, if no fallback had an answer
+            core.finish(raised)
+            raise
         self._source = _asynchronous(value if hasattr(value, "__aiter__") else items_of(value))
 
     def _raise(self, raised: BaseException, error: BaseException) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from seawall.core.context import deadline_on, using_idempotency_key
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seawall.core.verdict import Verdict
     from seawall.events.bus import Bus
 
-Shape = Literal["guard", "loop", "queue", "race"]
+Shape = Literal["guard", "loop", "queue", "race", "cache"]
 
 #: The name of an argument of the protected function, or a function of its arguments.
 KeyRule = str | Callable[..., Hashable]
@@ -292,10 +292,21 @@ class Again(Protocol):
 
 
 class Instead(Protocol):
-    """A loop's other answer: take the value of this function in place of the failed call's."""
+    """A loop's other answer: take what one of these functions gives in place of the failed call's value."""
 
-    def produce(self) -> Any:
-        """The value, or an awaitable of it."""
+    timeout: float | None  #: seconds each may take
+
+    def sources(self) -> Iterator[Callable[[], Any]]:
+        """Functions that give the value, or an awaitable of it, in the order they are tried."""
+
+    def answered(self) -> None:
+        """The source taken last has given the value."""
+
+    def failed(self, error: Exception) -> None:
+        """The source taken last has failed."""
+
+    def end(self) -> Any:
+        """No source had an answer: raises, or gives the value of the failed call."""
 
 
 class LoopRun(Protocol):

@@ -36,7 +36,7 @@ class StreamPlan(NamedTuple):
 
 
 def plan(policies: Sequence[Any]) -> StreamPlan:
-    """Sort policies, given outermost first."""
+    """Sort policies, given outermost first; a cache keeps values and has no part in a stream."""
     last = max((at for at, policy in enumerate(policies) if policy.shape in {"guard", "queue"}), default=-1)
     retries = [at for at, policy in enumerate(policies) if policy.kind == "retry"]
     inside = max([last, *retries])

@@ -7,17 +7,21 @@ Guards and queues are context managers, so the block forms of a pipeline use the
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from types import CoroutineType
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from seawall.core.context import restore_deadline, shrink_deadline
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.permit import Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
-from seawall.drive.call import AwaitableFound, Call, Guard, Loop, LoopRun, Queue, Race
+from seawall.drive.cached import cache
+from seawall.drive.call import AwaitableFound, Call, Guard, Instead, Loop, LoopRun, Queue, Race
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from seawall.core.clock import Clock
 
 Step = Callable[[Call], Any]
 
@@ -229,13 +233,42 @@ def loop(policy: Loop, inner: Step) -> Step:
                 finally:
                     del error  # a local of a frame in its own traceback would keep both alive
             del error
-            value = step.produce()
-            if type(value) is CoroutineType:
-                value.close()
-                raise ConfigurationError(f'"{call.name}": a plain function cannot have an async fallback')
-            return value
+            return substitute(step, call)
 
     return looping
+
+
+def substitute(step: Instead, call: Call) -> Any:
+    """The value of the first source that has one."""
+    for produce in step.sources():
+        try:
+            with within(step.timeout, call.clock):
+                value = produce()
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            step.failed(error)
+            continue
+        if hasattr(type(value), "__await__") or hasattr(type(value), "__anext__"):
+            if hasattr(value, "close"):
+                value.close()
+            raise ConfigurationError(f'"{call.name}": a plain function cannot have an async fallback')
+        step.answered()
+        return value
+    return step.end()
+
+
+@contextmanager
+def within(seconds: float | None, clock: Clock) -> Iterator[None]:
+    """The ambient deadline of something that may take so long; None changes nothing."""
+    if seconds is None:
+        yield
+        return
+    token = shrink_deadline(clock.now() + seconds, seconds, clock)
+    try:
+        yield
+    finally:
+        restore_deadline(token)
 
 
 def race(policy: Race, inner: Step) -> Step:
@@ -264,7 +297,13 @@ def race(policy: Race, inner: Step) -> Step:
     return racing
 
 
-_SHAPES: dict[str, Callable[[Any, Step], Step]] = {"guard": guard, "queue": queue, "loop": loop, "race": race}
+_SHAPES: dict[str, Callable[[Any, Step], Step]] = {
+    "guard": guard,
+    "queue": queue,
+    "loop": loop,
+    "race": race,
+    "cache": cache,
+}
 
 
 def build(policies: Sequence[Any], innermost: Step = invoke) -> Step:

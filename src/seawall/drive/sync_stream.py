@@ -143,12 +143,11 @@ class Stream(Generator[T, Any, Any]):
             step = core.over(error)
         if isinstance(step, BaseException):
             self._raise(step, error)
-        value = step.produce()
-        if hasattr(value, "__await__") or hasattr(value, "__aiter__"):
-            if hasattr(value, "close"):
-                value.close()
-            self._raise(TypeError(f'"{core.call.name}": a plain stream cannot have an async fallback'), error)
-        self._source = iter(items_of(value))
+        try:
+            self._source = iter(items_of(sync.substitute(step, core.call)))
+        except BaseException as raised:  # an error of the call's own, if no fallback had an answer
+            core.finish(raised)
+            raise
 
     def _raise(self, raised: BaseException, error: BaseException) -> NoReturn:
         """End the logical call with an error."""

@@ -31,6 +31,7 @@ def _refuse(name: str, form: str, policies: Sequence[PolicyBase], allowed: set[s
     """
     reasons = {
         "fallback": "a block has no value that could be replaced",
+        "stale_cache": "a block has no value that could be kept",
         "retry": "a block runs once; use `for attempt in pipeline.attempts()`",
         "timeout": "a block of plain code cannot be cut short; protect a function instead",
         "deadline": "a block of plain code cannot be cut short; protect a function instead",

@@ -126,11 +126,13 @@ class Calls:
         from seawall.drive.aio_stream import AsyncStream  # late: it imports asyncio
 
         pipeline = self._pipeline
+        pipeline._check_stream()
         return AsyncStream(self._made(fn, args, kwargs), pipeline._plan, pipeline._judge.finished)
 
     def _stream(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stream[Any]:
         """A stream of plain code."""
         pipeline = self._pipeline
+        pipeline._check_stream()
         pipeline._check_sync()
         return Stream(self._made(fn, args, kwargs), pipeline._plan, pipeline._judge.finished)
 

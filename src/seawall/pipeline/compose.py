@@ -118,6 +118,15 @@ class Pipeline(Calls):
             if isinstance(policy, Timeout) and not isinstance(policy, Deadline):
                 policy.check_sync()
 
+    def _check_stream(self) -> None:
+        """Refuse a stream through a policy that keeps values."""
+        for policy in self.policies:
+            if policy.shape == "cache":
+                raise ConfigurationError(
+                    f'Pipeline "{self.name}": {type(policy).__name__} keeps values and has no part in a stream; '
+                    "use a pipeline without it, or Fallback"
+                )
+
     def _run(self, call: Call) -> Any:
         """Drive a call, and count it."""
         step = self._sync

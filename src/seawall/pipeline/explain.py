@@ -55,7 +55,7 @@ def worst_case(policies: Sequence[PolicyBase]) -> tuple[float, int]:
 def _line(policy: PolicyBase) -> str:
     """One policy in a few words."""
     if isinstance(policy, Fallback):
-        return f"Fallback ({policy.source}): answers in place of a failed or refused call"
+        return f"Fallback ({', '.join(policy.sources)}): answers in place of a failed or refused call"
     if isinstance(policy, Deadline):
         return f"Deadline {seconds(policy.limit)}: for all attempts, waits and queues together"
     if isinstance(policy, Timeout):

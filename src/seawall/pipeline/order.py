@@ -10,8 +10,8 @@ from seawall.policies.base import PolicyBase
 
 #: Outermost first; `rank` of a policy is its place here.
 ORDER = (
-    "fallback", "deadline", "retry", "hedge", "circuit_breaker", "concurrency limit", "rate_limiter", "bulkhead",
-    "timeout", "fault",
+    "fallback", "stale_cache", "deadline", "retry", "hedge", "circuit_breaker", "concurrency limit", "rate_limiter",
+    "bulkhead", "timeout", "fault",
 )  # fmt: skip
 
 _REASONS = {

@@ -15,6 +15,7 @@ from seawall.drive.virtual import VirtualClock
 from seawall.pipeline.compose import Pipeline
 
 if TYPE_CHECKING:
+    from seawall.core.outcome import Outcome
     from seawall.policies.base import PolicyBase
 
 T = TypeVar("T")
@@ -78,15 +79,23 @@ class Driven:
         """Call a plain function through the pipeline; in the async colour it is wrapped into a coroutine function."""
         if self.colour == "sync":
             return self.pipeline.call(function, *args)
+        return run_async(self.pipeline.acall(_coroutine(function), *args))
 
-        async def wrapped(*inner: Any) -> Any:
-            value = function(*inner)
-            return await value if inspect.isawaitable(value) else value
+    def outcome(self, function: Callable[..., Any], *args: Any) -> Outcome[Any]:
+        """Like `call`, but gives the `Outcome`."""
+        if self.colour == "sync":
+            return self.pipeline.call_outcome(function, *args)
+        return run_async(self.pipeline.acall_outcome(_coroutine(function), *args))
 
-        async def calling() -> Any:
-            return await self.pipeline.acall(wrapped, *args)
 
-        return run_async(calling())
+def _coroutine(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """A coroutine function that does what `function` does."""
+
+    async def wrapped(*args: Any) -> Any:
+        value = function(*args)
+        return await value if inspect.isawaitable(value) else value
+
+    return wrapped
 
 
 def run_both(make: Callable[[], Sequence[PolicyBase]], scenario: Callable[[Driven], T], *, name: str = "scenario") -> T:

@@ -239,10 +239,10 @@ def test_a_fallback_counts_by_its_source_from_zero(clock, registry):
     """R-FB1"""
     fallback = Fallback("other")
     pipeline = Pipeline("db", fallback, registry=registry)
-    assert fallback.snapshot().counters == {"used.value": 0}
+    assert fallback.snapshot().counters == {"used.value": 0, "failed": 0}
     assert pipeline.call(fail) == "other"
-    assert fallback.snapshot().counters == {"used.value": 1}
-    assert Fallback(lambda: 1).snapshot().counters == {"used.function": 0}
+    assert fallback.snapshot().counters == {"used.value": 1, "failed": 0}
+    assert Fallback(lambda: 1).snapshot().counters == {"used.function": 0, "failed": 0}
 
 
 def test_policies_and_pipelines_show_their_kind_and_name():
