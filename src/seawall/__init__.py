@@ -29,6 +29,7 @@ from seawall.core.verdict import Verdict
 from seawall.machines.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowRate
 from seawall.pipeline.compose import Pipeline
 from seawall.pipeline.manager import Manager
+from seawall.pipeline.overrides import override
 from seawall.pipeline.protect import protect
 from seawall.pipeline.registry import Registry, default_registry
 from seawall.policies.bulkhead import Bulkhead
@@ -75,6 +76,7 @@ __all__ = [
     "default_registry",
     "idempotency_key",
     "link",
+    "override",
     "protect",
     "remaining",
 ]

@@ -53,13 +53,14 @@ class PipelineSnapshot:
     """One pipeline at one moment: `policies` are (kind, name) pairs, outermost first.
 
     Counters: "calls.success", "calls.degraded", "calls.failure", "calls.rejected", "calls.cancelled".
-    Histogram: "duration" of whole logical calls, seconds.
+    Histogram: "duration" of whole logical calls, seconds. Overrides: changes, owner, reason and expiry of each.
     """
 
     name: str
     policies: tuple[tuple[str, str], ...]
     counters: Mapping[str, int] = field(default_factory=dict)
     histograms: Mapping[str, HistogramData] = field(default_factory=dict)
+    overrides: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Snapshot:
                     policies=tuple((str(kind), str(name)) for kind, name in p["policies"]),
                     counters={str(k): int(v) for k, v in p["counters"].items()},
                     histograms=_histograms(p["histograms"]),
+                    overrides=tuple(dict(each) for each in p.get("overrides", ())),
                 )
                 for p in data["pipelines"]
             ),

@@ -147,6 +147,28 @@ class FallbackUsed(NamedTuple):
     cause: str
 
 
+class OverrideSet(NamedTuple):
+    """Somebody changed a pipeline for a while: `changes` in words of code, `expires_in` in seconds or None."""
+
+    number: int
+    at: float
+    name: str
+    changes: str
+    owner: str
+    reason: str
+    expires_in: float | None
+
+
+class OverrideEnded(NamedTuple):
+    """An override ended: `reason` is "lifted" or "expired"."""
+
+    number: int
+    at: float
+    name: str
+    owner: str
+    reason: str
+
+
 class CheckChanged(NamedTuple):
     """A health check moved to another status."""
 
@@ -214,6 +236,8 @@ EVENTS: dict[str, Any] = {
         CallTimedOut,
         CallFailed,
         FallbackUsed,
+        OverrideSet,
+        OverrideEnded,
         CheckChanged,
         ProcessStarted,
         ProcessExited,

@@ -111,6 +111,11 @@ _SENTENCES: dict[str, Any] = {
     "CallTimedOut": lambda e: f'Call to "{e.name}" cut short by its {e.policy} of {seconds(e.limit)}.',
     "CallFailed": lambda e: f'Call to "{e.name}" failed after {seconds(e.duration)}: {e.cause}.',
     "FallbackUsed": lambda e: f'"{e.name}" answered by its fallback ({e.source}) because of {e.cause}.',
+    "OverrideSet": lambda e: (
+        f'"{e.name}" overridden {"until lifted" if e.expires_in is None else "for " + seconds(e.expires_in)} '
+        f"by {e.owner}: {e.reason} ({e.changes})."
+    ),
+    "OverrideEnded": lambda e: f'Override of "{e.name}" by {e.owner} ended ({e.reason}).',
     "CheckChanged": lambda e: f'Check "{e.name}" went from {e.was} to {e.now}{": " + e.reason if e.reason else ""}.',
     "ProcessStarted": lambda e: (
         f'Process "{e.name}" started with pid {e.pid}{f", attempt {e.attempt}" if e.attempt > 1 else ""}.'

@@ -127,14 +127,14 @@ class Calls:
 
         pipeline = self._pipeline
         pipeline._check_stream()
-        return AsyncStream(self._made(fn, args, kwargs), pipeline._plan, pipeline._judge.finished)
+        return AsyncStream(self._made(fn, args, kwargs), pipeline._parts(), pipeline._judge.finished)
 
     def _stream(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stream[Any]:
         """A stream of plain code."""
         pipeline = self._pipeline
         pipeline._check_stream()
         pipeline._check_sync()
-        return Stream(self._made(fn, args, kwargs), pipeline._plan, pipeline._judge.finished)
+        return Stream(self._made(fn, args, kwargs), pipeline._parts(), pipeline._judge.finished)
 
     # ---------------------------------------------------------- decorating
 

@@ -78,12 +78,15 @@ class Judge:
         if verdict is Verdict.SUCCESS:
             self.bus.journal.count_success(self.clock.wall())
         elif self._bad(verdict):
-            with self._lock:
-                self._number += 1
-                number = self._number
             cause = self.label(error, None if error is not None else call.value)
-            at = self.clock.now()
-            self.bus.publish((CallFailed, number, at, self.name, verdict.name.lower(), cause, call.elapsed()))
+            self.publish(CallFailed, verdict.name.lower(), cause, call.elapsed())
+
+    def publish(self, kind: type, *fields: object) -> None:
+        """Publish an event of the pipeline."""
+        with self._lock:
+            self._number += 1
+            number = self._number
+        self.bus.publish((kind, number, self.clock.now(), self.name, *fields))
 
     @staticmethod
     def _bad(verdict: Verdict) -> bool:

@@ -117,7 +117,7 @@ class Retry(PolicyBase):
     def _begin(self) -> None:
         super()._begin()
         self._attempts: Counter[int] = Counter()
-        self._succeeded = 0
+        self._succeeded: Counter[str] = Counter()  # no plain number: copies made by overrides share it
         self._failures: Counter[str] = Counter()
         self._delays = Histogram()
 
@@ -183,7 +183,7 @@ class Retry(PolicyBase):
                 pipelines=self.pipelines,
                 counters={
                     **{f"attempts.{n}": count for n, count in sorted(self._attempts.items())},
-                    "success": self._succeeded,
+                    "success": self._succeeded["success"],
                     **{f"failures.{reason}": count for reason, count in sorted(self._failures.items())},
                 },
                 gauges={} if budget is None else {"budget": budget.balance(self.clock.now())},

@@ -45,7 +45,7 @@ class Run:
         if ended is None:
             if attempt > 1:
                 with policy._lock:
-                    policy._succeeded += 1
+                    policy._succeeded["success"] += 1
             return None
         if policy.bus.drain.draining and not ended.rejected and ended.retryable and ended.stop is None:
             ended = ended._replace(stop="draining")

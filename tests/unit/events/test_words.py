@@ -16,6 +16,8 @@ from seawall.events.types import (
     CircuitOpened,
     CircuitReleased,
     FallbackUsed,
+    OverrideEnded,
+    OverrideSet,
     ProcessExited,
     ProcessStarted,
     ProgramLinked,
@@ -33,6 +35,15 @@ def rejected(reason, retry_after=None):
 
 
 SENTENCES = [
+    (
+        OverrideSet(1, 0.0, "db", "Changes(attempts=1)", "ann", "slow", 60.0),
+        '"db" overridden for 60 s by ann: slow (Changes(attempts=1)).',
+    ),
+    (
+        OverrideSet(1, 0.0, "db", "Changes(attempts=1)", "ann", "slow", None),
+        '"db" overridden until lifted by ann: slow (Changes(attempts=1)).',
+    ),
+    (OverrideEnded(2, 0.0, "db", "ann", "expired"), 'Override of "db" by ann ended (expired).'),
     (
         CallShadowed(1, 0.0, "db", "bulkhead", "full", None, {}),
         'Call to "db" would have been rejected: all slots are in use and nobody may wait; in shadow mode it went on.',
