@@ -115,7 +115,7 @@ def test_the_shared_base_of_all_backoffs_knows_no_rule():
         Backoff().raw(0)
 
 
-@pytest.mark.parametrize("how", ["open", "closed", "disabled"])
+@pytest.mark.parametrize("how", ["open", "closed", "disabled", "observe"])
 def test_a_pin_needs_an_owner_and_a_reason(how):
     """R-CB1"""
     breaker = CircuitBreaker()
@@ -128,7 +128,9 @@ def test_a_pin_needs_an_owner_and_a_reason(how):
 
 def test_a_pin_to_an_unknown_state_names_the_known_ones():
     """R-CB1"""
-    with pytest.raises(ConfigurationError, match=r"force\('half-open'\): must be \"open\", \"closed\" or \"disabled\""):
+    with pytest.raises(
+        ConfigurationError, match=r"force\('half-open'\): must be \"open\", \"closed\", \"disabled\" or \"observe\""
+    ):
         CircuitBreaker().force("half-open", owner="mia", reason="why")
 
 

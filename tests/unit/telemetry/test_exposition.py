@@ -128,7 +128,15 @@ def test_values_are_those_of_the_parts():
 
 @pytest.mark.parametrize(
     "state,value",
-    [("closed", 0), ("half-open", 1), ("open", 2), ("forced-open", 2), ("forced-closed", 0), ("disabled", 0)],
+    [
+        ("closed", 0),
+        ("half-open", 1),
+        ("open", 2),
+        ("forced-open", 2),
+        ("forced-closed", 0),
+        ("disabled", 0),
+        ("observe", 0),
+    ],
 )
 def test_the_state_of_a_circuit_is_one_number(state, value):
     got = samples(parse_text(render(Exposed(Snapshot(0.0, (), (circuit("a", state),))))[0]))

@@ -27,6 +27,7 @@ _CIRCUIT = {
     "forced-open": ("diamond", NOTICE),
     "forced-closed": ("diamond", NOTICE),
     "disabled": ("slash", NOTICE),
+    "observe": ("slash", NOTICE),
 }
 _CHECK = {
     Status.HEALTHY: ("disc", FINE),
