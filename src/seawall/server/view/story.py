@@ -139,7 +139,7 @@ def sentence(row: Row) -> str:
             "forced open": f"Calls to {row.id} are stopped{by}.",
             "forced closed": f"The circuit of {row.id} is forced closed{by}.",
             "disabled": f"The circuit of {row.id} is switched off{by}.",
-            "observe": f"The circuit of {row.id} only watches and refuses nothing{by if lead.override else ''}.",
+            "observed": f"The circuit of {row.id} only watches and refuses nothing{by}.",
         }.get(lead.word, f"{row.id} is {lead.word}{why}.")
     if lead.kind == "check":
         return f"{row.id} is {lead.word}{why}." if lead.word != "unknown" else f"Nobody knows how {row.id} is{why}."
