@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from seawall import CircuitBreaker, CircuitOpenError, Pipeline
+from seawall.core.snapshot import PolicySnapshot
 from seawall.testing import VirtualClock, run_async, run_threads, virtual_time
 
 
@@ -37,9 +38,12 @@ def told(clock: VirtualClock, breaker: CircuitBreaker, *looks: float) -> dict[fl
 
     def story() -> None:
         breaker.trip()
+        at = 0.0
         for at in looks:
             clock.sleep(at - clock.now())
             found[at] = breaker.state
+        if found[at] != "closed":
+            breaker.reset()  # here, as time may jump on to the next probe once this thread has ended
 
     for end in run_threads(story):
         assert end is None, end
@@ -86,11 +90,18 @@ def test_a_probe_counts_like_any_trial_and_its_failure_is_evidence():
     with virtual_time() as clock:
         probe, _ = scripted(clock, ConnectionError("secret"))
         breaker = CircuitBreaker(1, recovery_timeout=10.0, probe=probe, name="d")
-        told(clock, breaker, 10.5)
-        snapshot = breaker.snapshot()
+
+        def story() -> PolicySnapshot:
+            breaker.trip()
+            clock.sleep(10.5)
+            snapshot = breaker.snapshot()
+            breaker.reset()
+            return snapshot
+
+        [snapshot] = run_threads(story)
+        assert isinstance(snapshot, PolicySnapshot)
         assert snapshot.counters["requests.failure"] == 1
         assert snapshot.details["reason"] == "a trial call failed (1 × ConnectionError)"
-        breaker.reset()
 
 
 def test_a_probe_that_hangs_has_failed_after_its_timeout_and_is_not_started_twice():
@@ -107,7 +118,6 @@ def test_a_probe_that_hangs_has_failed_after_its_timeout_and_is_not_started_twic
         found = told(clock, breaker, 14.5, 15.5, 25.5, 109.0)
         assert found == {14.5: "half-open", 15.5: "open", 25.5: "open", 109.0: "open"}
         assert calls == [10.0]
-        breaker.reset()
 
 
 def test_traffic_that_closes_the_circuit_ends_the_thread():
@@ -277,4 +287,50 @@ def test_virtual_time_ends_the_thread_of_its_block():
 
         assert run_threads(story) == [None]
     assert gone()
+    assert breaker.state == "closed"
+
+
+def test_after_a_block_of_virtual_time_the_probes_go_on():
+    """R-CB3"""
+    breaker = CircuitBreaker(1, recovery_timeout=0.3, success_threshold=1, probe=lambda: True)
+    breaker.trip()
+    with virtual_time(breaker):
+        assert breaker.state == "closed"
+        assert gone()
+    assert probing()
+    end = time.monotonic() + 5.0
+    while breaker.state != "closed" and time.monotonic() < end:
+        time.sleep(0.01)
+    assert breaker.state == "closed"
+
+
+def test_a_call_does_not_suffer_when_no_thread_can_be_started(monkeypatch):
+    """R-CB3"""
+
+    def refusing(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refusing)
+    with virtual_time() as clock:
+        breaker = CircuitBreaker(1, recovery_timeout=10.0, success_threshold=1, probe=lambda: True)
+        breaker.trip()
+        clock.advance(10.0)
+        assert Pipeline("d", breaker, registry=None).call(int) == 0
+        assert breaker.state == "closed"
+
+
+def test_a_circuit_that_opens_and_closes_all_the_time_is_never_left_without_its_timer():
+    """R-CB3"""
+    breaker = CircuitBreaker(1, recovery_timeout=0.05, success_threshold=1, probe=lambda: True)
+
+    def flapping() -> None:
+        for _ in range(300):
+            breaker.trip()
+            breaker.reset()
+
+    run_threads(*[flapping] * 4)
+    breaker.trip()
+    end = time.monotonic() + 5.0
+    while breaker.state != "closed" and time.monotonic() < end:
+        time.sleep(0.01)
     assert breaker.state == "closed"

@@ -108,6 +108,18 @@ def test_the_circuit_stays_open_as_long_as_the_tripping_response_asks(asked, per
     assert both(lambda driven: periods(driven, 2, asking)) == [period, period]
 
 
+class Answer:
+    """A response, as HTTP clients give it."""
+
+    status_code = 503
+    headers = {"Retry-After": "42"}  # noqa: RUF012 - nobody changes it
+
+
+def test_a_response_that_is_no_exception_hands_its_retry_after_on():
+    """R-CB3"""
+    assert both(lambda driven: periods(driven, 1, Answer)) == [42.0]
+
+
 def test_max_open_bounds_what_a_response_may_ask_for():
     """R-CB3"""
 

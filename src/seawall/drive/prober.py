@@ -49,8 +49,8 @@ class Prober:
     """
 
     __slots__ = (
-        "__weakref__", "_clock", "_guard", "_hung", "_lock", "_loop", "_not_before", "_probe", "_stopped", "_thread",
-        "_timeout", "_waits_for", "_wake",
+        "__weakref__", "_clock", "_guard", "_hung", "_lock", "_loop", "_not_before", "_probe", "_starting", "_stopped",
+        "_thread", "_timeout", "_waits_for", "_wake",
     )  # fmt: skip
 
     def __init__(self, guard: Probed, probe: Probe, timeout: float, clock: Clock) -> None:
@@ -64,13 +64,16 @@ class Prober:
 
     def after_fork(self) -> None:
         """Start afresh in a child, where no thread of the parent's is; `look` starts one if it is needed."""
-        self._lock = threading.Lock()
+        # Reentrant, because a garbage collection may end an abandoned call of this breaker while this thread is here.
+        # NB: never held while the guard's own lock is taken: `stop` is called under that one.
+        self._lock = threading.RLock()
         self._wake = threading.Event()
         self._hung: threading.Thread | None = None
+        self._stopped = False
         # Guarded by _lock
         self._thread: threading.Thread | None = None
+        self._starting = False
         self._waits_for: float | None = None
-        self._stopped = False
 
     def look(self) -> None:
         """Start the thread when there is something to try; have it look again when that has changed."""
@@ -86,34 +89,48 @@ class Prober:
                 if at != self._waits_for:
                     self._wake.set()
                 return
-            if self._stopped or at is None:
+            if self._starting or self._stopped or at is None:
                 return
-            self._loop = self._running_loop()
-            work = (weakref.ref(self), self._clock, begun)
-            self._thread = threading.Thread(target=_work, args=work, name=f"seawall-probe-{guard.name}", daemon=True)
+            self._starting = True
             try:
+                self._loop = self._running_loop()
+                work = (weakref.ref(self), self._clock, begun)
+                self._thread = threading.Thread(
+                    target=_work, args=work, name=f"seawall-probe-{guard.name}", daemon=True
+                )
                 self._thread.start()
-            except BaseException:  # no more threads: traffic will find out
+            except RuntimeError:  # no more threads, or the interpreter ends: the call that led here must not suffer
                 self._thread = None
-                raise
+                return
+            finally:
+                self._starting = False
         begun.wait()  # a virtual clock must know of the thread before it jumps
 
     def stop(self) -> None:
-        """End the thread, and start none any more."""
-        with self._lock:
-            self._stopped = True
-            self._wake.set()
+        """End the thread, and start none until `resume`."""
+        self._stopped = True
+        self._wake.set()
+
+    def resume(self) -> None:
+        """Go on after `stop`."""
+        self._stopped = False
+        self.look()
 
     def next_at(self) -> float | None:
         """When to try; None ends the thread."""
         guard = self._guard()
-        with self._lock:
-            self._wake.clear()  # before the look, or a change after it would be missed
+        while True:
+            with self._lock:
+                self._wake.clear()  # before the look, or a change after it would be missed
+                self._waits_for = None
             at = None if self._stopped or guard is None else guard.trial_at()
-            self._waits_for = at
-            if at is None:
-                self._thread = None
-        return None if at is None else max(at, self._not_before)
+            with self._lock:
+                if at is None and self._wake.is_set() and not self._stopped:
+                    continue  # it has opened again meanwhile
+                self._waits_for = at
+                if at is None:
+                    self._thread = None
+            return None if at is None else max(at, self._not_before)
 
     def ended(self) -> None:
         """The thread is no more, for whatever reason."""

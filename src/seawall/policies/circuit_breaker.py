@@ -161,8 +161,6 @@ class CircuitBreaker(CircuitHands):
         if self._probe is not None:
             from seawall.drive.prober import Prober
 
-            if self._prober is not None:
-                self._prober.stop()
             self._prober = Prober(self, self._probe, self._probe_timeout, self.clock)
 
     # ------------------------------------------------------------- guard
@@ -276,13 +274,20 @@ class CircuitBreaker(CircuitHands):
 
     @contextmanager
     def rebound(self, clock: Clock) -> Iterator[None]:
-        """See `PolicyBase.rebound`; a timer of the block ends with it."""
-        with super().rebound(clock):
-            try:
-                yield
-            finally:
-                if self._prober is not None:
-                    self._prober.stop()
+        """See `PolicyBase.rebound`; the timer of now rests meanwhile, and that of the block ends with it."""
+        before = self._prober
+        if before is not None:
+            before.stop()
+        try:
+            with super().rebound(clock):
+                try:
+                    yield
+                finally:
+                    if self._prober is not None:
+                        self._prober.stop()
+        finally:
+            if before is not None:
+                before.resume()
 
     def attempt_timeout(self, limit: float) -> None:
         """Told the pipeline's timeout per attempt: the default lease is twice that.
