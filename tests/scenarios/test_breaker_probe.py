@@ -334,3 +334,24 @@ def test_a_circuit_that_opens_and_closes_all_the_time_is_never_left_without_its_
     while breaker.state != "closed" and time.monotonic() < end:
         time.sleep(0.01)
     assert breaker.state == "closed"
+
+
+def test_a_coroutine_probe_goes_on_when_the_loop_in_which_the_circuit_opened_is_gone():
+    """R-CB3"""
+    with virtual_time() as clock:
+        loops: list[Any] = []
+
+        async def probe() -> bool:
+            loops.append(asyncio.get_running_loop())
+            return True
+
+        breaker = CircuitBreaker(1, recovery_timeout=10.0, success_threshold=1, probe=probe)
+
+        async def opening() -> Any:
+            breaker.trip()
+            return asyncio.get_running_loop()
+
+        gone_loop = run_async(opening())
+        clock.sleep(10.5)
+        assert breaker.state == "closed"
+        assert loops != [gone_loop]

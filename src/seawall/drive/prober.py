@@ -219,7 +219,14 @@ class Prober:
         """Run the probe in a loop; gives what cancels it."""
         import asyncio
 
-        future = asyncio.run_coroutine_threadsafe(self._probe(), loop)
+        coroutine = self._probe()
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        except RuntimeError as closed:  # since it was looked at; the next one gets a loop of its own
+            coroutine.close()
+            ends.append((None, asyncio.CancelledError(str(closed))))
+            done.set()
+            return done.set
 
         def finished(future: Any) -> None:
             try:

@@ -129,15 +129,15 @@ class CircuitHands(PolicyBase):
         return word
 
     def state_of(self, key: Hashable) -> str:
-        """The state of one key's circuit; "closed" if it has none yet. Makes nothing and does not count as use.
+        """The state of one key's circuit, or of one that begins. Makes nothing and does not count as use.
 
         Raises:
             ConfigurationError: if the breaker has no keys.
         """
         with self._lock:
             now = self.clock.now()
-            machine = self._for_reading(key, now)
-            return "closed" if machine is None else machine.word(now)
+            machine = self._for_reading(key, now) or self._machine
+            return machine.word(now)
 
     @property
     def options(self) -> BreakerOptions:
