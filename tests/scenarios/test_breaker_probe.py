@@ -355,3 +355,21 @@ def test_a_coroutine_probe_goes_on_when_the_loop_in_which_the_circuit_opened_is_
         clock.sleep(10.5)
         assert breaker.state == "closed"
         assert loops != [gone_loop]
+
+
+def test_a_probe_that_dies_gives_its_place_back_and_traffic_closes_the_circuit():
+    """R-CB3 R-CB5"""
+    with virtual_time() as clock:
+        probe, calls = scripted(clock, SystemExit("the worker ends"))
+        breaker = CircuitBreaker(1, recovery_timeout=10.0, half_open_max_calls=1, success_threshold=1, probe=probe)
+        pipeline = Pipeline("d", breaker, registry=None)
+
+        def story() -> None:
+            breaker.trip()
+            clock.sleep(10.05)
+            assert calls == [10.0]
+            assert breaker.state == "half-open"
+            assert pipeline.call(int) == 0
+            assert breaker.state == "closed"
+
+        assert run_threads(story) == [None]
