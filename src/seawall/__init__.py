@@ -26,6 +26,7 @@ from seawall.core.errors import (
 from seawall.core.outcome import Outcome
 from seawall.core.ports import load as _load
 from seawall.core.verdict import Verdict
+from seawall.drive.manual import ManualPermit
 from seawall.machines.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowRate
 from seawall.pipeline.compose import Pipeline
 from seawall.pipeline.manager import Manager
@@ -55,6 +56,7 @@ __all__ = [
     "FailureRate",
     "Fallback",
     "Manager",
+    "ManualPermit",
     "Outcome",
     "OutcomeUnknownError",
     "Pipeline",

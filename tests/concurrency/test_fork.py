@@ -234,3 +234,24 @@ def check():
 in_child(check)
 """
     )
+
+
+def test_the_timer_of_a_probe_goes_on_in_the_child():
+    """R-CB3"""
+    forked("""
+calls = []
+breaker = CircuitBreaker(1, recovery_timeout=0.3, success_threshold=1, probe=lambda: calls.append(os.getpid()) or True)
+breaker.trip()
+parent = os.getpid()
+
+def check():
+    names = [thread.name for thread in threading.enumerate()]
+    assert any(name.startswith("seawall-probe") for name in names), names
+    for _ in range(200):
+        if breaker.state == "closed":
+            break
+        threading.Event().wait(0.05)
+    assert breaker.state == "closed"
+    assert os.getpid() in calls and parent not in calls, calls
+in_child(check)
+""")

@@ -62,3 +62,13 @@ def test_the_tests_that_the_how_to_shows_pass():
         check=False,
     )
     assert "2 passed" in result.stdout, result.stdout
+
+
+def test_the_circuit_breakers_that_the_how_to_shows_do_what_it_says():
+    page = ROOT / "docs/how-to/circuit_breaker.py"
+    result = subprocess.run([sys.executable, page], capture_output=True, text=True, timeout=60, check=True)
+    rules, growth, path, sent, state = result.stdout.splitlines()
+    assert rules.startswith(
+        "1. CircuitBreaker, now closed: opens on FailureCount(threshold=5, window=60.0), or FailureRate("
+    )
+    assert (growth, path, sent, state) == ("2.0", "/still/served", "sent", "feed is open")

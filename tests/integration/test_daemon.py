@@ -289,6 +289,11 @@ def test_a_circuit_is_held_and_released_from_another_terminal(tmp_path):
         assert seawall("breaker", "release", "stock", "--file", str(file)).returncode == 0
         up.wait_for("event", event="CircuitReleased")
         until(lambda: seawall("status", str(file)).returncode == 0)
+
+        watched = seawall("breaker", "observe", "stock", "--reason", "a look", "--yes", "--file", str(file))
+        assert (watched.returncode, watched.stdout.splitlines()[0]) == (0, 'Circuit "stock" observed only for 10 min.')
+        until(lambda: "stock is only observed by" in seawall("status", str(file)).stdout)
+        assert seawall("breaker", "release", "stock", "--file", str(file)).returncode == 0
     gone = seawall("breaker", "release", "stock", "--file", str(file))
     assert (gone.returncode, gone.stderr) == (3, "Nothing was done: no daemon runs for this file.\n")
 

@@ -222,6 +222,17 @@ async def test_release_ends_a_force_everywhere(hub, launch):
     assert (await program.do("state"))[0] == "closed"
 
 
+async def test_a_circuit_is_observed_in_the_program_and_says_so(hub, launch):
+    """R-CB1"""
+    program = await launch()
+    await until(lambda: hub.snapshot().policies)
+    [ack] = await hub.force("catalogue", "observe", owner="ada", reason="too strict?", expires_in=60)
+    assert ack.ok, ack
+    await until(lambda: circuit(hub).state == "observe")
+    assert circuit(hub).details["forced"]["reason"] == "too strict?"
+    assert (await program.do("state"))[0] == "observe"
+
+
 async def test_a_worker_that_links_while_a_force_lasts_is_forced_too(hub, launch):
     await launch()
     await until(lambda: hub.snapshot().policies)

@@ -203,7 +203,7 @@ class PlayedHub(HandHub):
     async def force(self, name, state, *, owner, reason, expires_in):
         service = self.play.services[name]
         service.taken = None
-        service.state = "disabled" if state == "disabled" else f"forced-{state}"
+        service.state = state if state in {"disabled", "observe"} else f"forced-{state}"
         service.reason = f"by {owner}: {reason}"
         service.forced = {"state": state, "owner": owner, "reason": reason, "expires_at": time.time() + expires_in}
         self.play.publish(CircuitForced, name, state, owner, reason, expires_in)

@@ -10,7 +10,18 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, assert_type
 
 import seawall
-from seawall import Bulkhead, CircuitBreaker, Fallback, Manager, Outcome, Pipeline, RateLimiter, Retry, Timeout
+from seawall import (
+    Bulkhead,
+    CircuitBreaker,
+    Fallback,
+    Manager,
+    ManualPermit,
+    Outcome,
+    Pipeline,
+    RateLimiter,
+    Retry,
+    Timeout,
+)
 from seawall.backoff import Exponential
 from seawall.testing import run_async, run_threads, virtual_time
 
@@ -262,3 +273,15 @@ def test_what_is_for_tests_is_typed_too() -> None:
         assert_type(clock.now(), float)
         assert_type(run_threads(lambda: 1), list[int | BaseException])
     assert_type(seawall.remaining(), float | None)
+
+
+def test_permits_of_code_that_cannot_be_wrapped_are_typed() -> None:
+    """R-CB8 R-PL1"""
+    breaker = CircuitBreaker(5)
+    permit = breaker.allow()
+    assert_type(permit, ManualPermit)
+    assert_type(permit.trial, bool)
+    with permit as same:
+        assert_type(same, ManualPermit)
+    assert_type(breaker.retry_after, float)
+    assert_type(breaker.state, str)

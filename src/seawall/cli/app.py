@@ -144,9 +144,14 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="
 
 
 def _force(
-    state: Literal["open", "closed"], name: str, reason: str, for_: str, file: Path, flags: tuple[bool, bool, bool]
+    state: Literal["open", "closed", "observe"],
+    name: str,
+    reason: str,
+    for_: str,
+    file: Path,
+    flags: tuple[bool, bool, bool],
 ) -> int:
-    """The body of `open` and `close`."""
+    """The body of `open`, `close` and `observe`."""
     from seawall.cli import breaker as command
 
     dry_run, yes, json = flags
@@ -184,6 +189,22 @@ def close(
 ) -> int:  # fmt: skip
     """Let all calls through a circuit, however many fail, until the time is over or it is released."""
     return _force("closed", name, reason, for_, file, (dry_run, yes, json))
+
+
+@breaker.command(
+    help_epilogue=(
+        "Examples:\n"
+        '  seawall breaker observe payments --reason "is the new rule too strict?" --for 1h\n'
+        '  seawall breaker observe payments --reason "trips too often" --for 10m --dry-run\n\n'
+        "Exit codes: 0 done, 2 not done, 3 the daemon does not answer."
+    )
+)
+def observe(
+    name: Named, /, *, reason: Reason, for_: For = "10m", file: InFile = HERE, dry_run: DryRun = False,
+    yes: Yes = False, json: Json = False,
+) -> int:  # fmt: skip
+    """Let all calls through a circuit that goes on judging, and report what it would have refused."""
+    return _force("observe", name, reason, for_, file, (dry_run, yes, json))
 
 
 @breaker.command(

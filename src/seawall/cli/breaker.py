@@ -1,4 +1,4 @@
-"""`seawall breaker open | close | release`."""
+"""`seawall breaker open | close | observe | release`."""
 
 from __future__ import annotations
 
@@ -33,12 +33,19 @@ class Order(NamedTuple):
         return f"seawall breaker release {self.name}{where}"
 
 
-def force(order: Order, state: Literal["open", "closed"], limit: str, *, yes: bool) -> int:
+_EFFECTS = {
+    "open": ("Every call through it is refused", "held open"),
+    "closed": ("Every call goes through it, however many fail", "held closed"),
+    "observe": ("Every call goes through it; what it would have refused is reported", "only observed"),
+}
+
+
+def force(order: Order, state: Literal["open", "closed", "observe"], limit: str, *, yes: bool) -> int:
     """Pin a circuit, after having shown what that means."""
     length = seconds_of(limit, "--for")
-    effect = "Every call through it is refused" if state == "open" else "Every call goes through it, however many fail"
+    effect, done = _EFFECTS[state]
     body = {"state": state, "for": length, "reason": order.reason, "owner": _owner()}
-    return _do(order, "force", body, f"{effect}, for {seconds(length)}.", f"held {state}", yes=yes)
+    return _do(order, "force", body, f"{effect}, for {seconds(length)}.", done, yes=yes)
 
 
 def release(order: Order) -> int:

@@ -85,7 +85,8 @@ def _lines(state: dict[str, Any], now: float) -> Iterator[str]:
         until = override.get("expires_at")
         left = f"for another {seconds(until - now)}" if until else "until released"
         yield ""
-        yield f"  ◇ {override['id']} is held {override['state']} by {override['owner']} {left}: {override['reason']}"
+        held = "only observed" if override["state"] == "observe" else f"held {override['state']}"
+        yield f"  ◇ {override['id']} is {held} by {override['owner']} {left}: {override['reason']}"
 
 
 def _parts(row: dict[str, Any], now: float) -> Iterator[str]:

@@ -130,6 +130,60 @@ class CircuitBreakerSection(Section):
     lease: Duration | None = option(
         None, "A trial call that has not ended by then has failed.", gt=0, otherwise="twice the timeout, else 60"
     )
+    growth: float = option(
+        1.0, "What the wait is multiplied by each time the circuit opens without having been closed.", ge=1, le=100
+    )
+    max_recovery_timeout: Duration | None = option(
+        None, "The longest wait that growth makes.", gt=0, otherwise="120, or recovery_timeout if that is more"
+    )
+    recovery_jitter: float = option(
+        0.0, "How waits are spread, so that programs do not try in step: a share around the wait, 0 to 1.", ge=0, le=1,
+        hint="0.1 is a tenth more or less",
+    )  # fmt: skip
+    max_open: Duration | None = option(
+        None, "The longest `Retry-After` that an opening circuit heeds.", gt=0,
+        otherwise="300, or recovery_timeout if that is more",
+    )  # fmt: skip
+    half_open: Literal["consecutive", "rate"] = option(
+        "consecutive", "How trial calls are judged: the first failure opens, or many are judged together."
+    )
+    half_open_trials: int | None = option(
+        None, 'How many are judged together; only with half_open = "rate".', ge=1, otherwise="10"
+    )
+    half_open_failure_rate: float | None = option(
+        None, 'The part of failed ones at which it opens again; only with half_open = "rate".', gt=0, le=1,
+        otherwise="0.5",
+    )  # fmt: skip
+    max_half_open: Duration | None = option(
+        None, "A circuit that trial calls have not settled by then opens again.", gt=0, otherwise="no limit"
+    )
+    ramp: Duration = option(0.0, "How long a circuit that has closed takes to let all calls through again.", ge=0)
+    key: str | None = option(
+        None, "The argument of the protected function whose values have a circuit each.", example='key = "host"',
+        otherwise="one circuit for all calls",
+    )  # fmt: skip
+    max_keys: int | None = option(None, "Circuits kept, with a key.", ge=1, otherwise="1000")
+    key_ttl: Duration | None = option(
+        None, "A closed circuit that was not used for so long is forgotten, with a key.", gt=0, otherwise="3600"
+    )
+    shadow: bool = option(False, "Only report what it would refuse, and refuse nothing.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        """Keys that mean something only beside another one."""
+        if self.half_open != "rate":
+            for key in ("half_open_trials", "half_open_failure_rate"):
+                if getattr(self, key) is not None:
+                    raise cross(key, 'has no meaning without half_open = "rate": add that, or leave it out')
+        if self.key is None:
+            for key in ("max_keys", "key_ttl"):
+                if getattr(self, key) is not None:
+                    raise cross(key, "has no meaning without key: name the argument whose values have a circuit each")
+        elif not self.key.isidentifier():
+            raise cross("key", 'must be the name of an argument, such as key = "host"')
+        if self.max_recovery_timeout is not None and self.growth == 1.0:
+            raise cross("max_recovery_timeout", "has no meaning with growth = 1: set growth above 1, or leave it out")
+        return self
 
 
 class RateLimiterSection(Section):
@@ -239,6 +293,14 @@ def _disagreements(section: PipelineSection, numbers: Numbers) -> Iterator[tuple
         yield f"retry.{'base' if here else 'cap'}", f"does not fit: base ({base:g} s) must not be above cap ({cap:g} s)"
     if section.retry is not None and section.retry.multiplier and retry.get("backoff", "exponential") != "exponential":
         yield "retry.multiplier", f'has no meaning with backoff = "{retry["backoff"]}": leave it out'
+    breaker = numbers.get("circuit_breaker", {})
+    period = breaker.get("recovery_timeout", 30.0)
+    for key in ("max_recovery_timeout", "max_open"):
+        if breaker.get(key, period) < period:
+            yield (
+                f"circuit_breaker.{key}",
+                f"must not be below recovery_timeout ({period:g} s): it would have no effect",
+            )
     bulkhead = numbers.get("bulkhead", {})
     queue, wait = bulkhead.get("queue", 0), bulkhead.get("max_wait", 0.0)
     if wait and not queue:

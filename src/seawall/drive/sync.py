@@ -78,7 +78,7 @@ class Guarded:
                 cause = "deadline" if verdict.failed else ""  # a cancellation counts only when our deadline made it
             elif verdict is not Verdict.SUCCESS:
                 cause = call.label(error, call.value)
-            if verdict is Verdict.THROTTLED:
+            if verdict.failed or verdict is Verdict.THROTTLED:
                 hint = call.hint(error, call.value)
         finally:
             if self._outer_start is not None:

@@ -17,7 +17,10 @@ RawEvent = tuple[Any, ...]
 
 
 class CircuitOpened(NamedTuple):
-    """A circuit tripped, or a trial call failed. `reason` is "tripped", "trial_failed", "lease_ended" or "manual"."""
+    """A circuit tripped, or trial calls failed.
+
+    `reason` is "tripped", "trial_failed", "lease_ended", "half_open_ended" or "manual".
+    """
 
     number: int
     at: float
@@ -48,7 +51,7 @@ class CircuitClosed(NamedTuple):
 
 
 class CircuitForced(NamedTuple):
-    """Somebody pinned the circuit: `state` is "open", "closed" or "disabled"."""
+    """Somebody pinned the circuit: `state` is "open", "closed", "disabled" or "observe"."""
 
     number: int
     at: float

@@ -50,6 +50,7 @@ def _opened(e: Any) -> str:
         "tripped": why(e.evidence) or "its trip rule was met",
         "trial_failed": f"a trial call failed{_because(e.evidence)}",
         "lease_ended": "a trial call did not return within its lease",
+        "half_open_ended": "its trial calls did not settle it in time",
         "manual": "opened by hand",
     }
     return f'Circuit "{e.name}" opened: {reasons.get(e.reason, e.reason)}. Next trial in {seconds(e.retry_after)}.'
@@ -66,6 +67,7 @@ def _refusal(e: Any) -> str:
     reasons = {
         "open": f"circuit open{hint}",
         "trials_busy": "circuit half-open and all trial calls are out",
+        "ramp": f"circuit closed again and still letting calls through by degrees{hint}",
         "forced_open": f"circuit forced open{hint}",
         "empty": f"rate limit reached{hint}",
         "throttled": f"the dependency asked for a pause{hint}",
@@ -82,7 +84,7 @@ def _refusal(e: Any) -> str:
 def _forced(e: Any) -> str:
     """The sentence for CircuitForced."""
     until = "until released" if e.expires_in is None else f"for {seconds(e.expires_in)}"
-    state = "disabled" if e.state == "disabled" else f"forced {e.state}"
+    state = {"disabled": "disabled", "observe": "observed only"}.get(e.state, f"forced {e.state}")
     return f'Circuit "{e.name}" {state} {until} by {e.owner}: {e.reason}.'
 
 

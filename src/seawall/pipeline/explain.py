@@ -64,7 +64,8 @@ def _line(policy: PolicyBase) -> str:
     if isinstance(policy, Retry):
         return f"Retry up to {policy.options.attempts} attempts: {policy.options.backoff!r}"
     if isinstance(policy, CircuitBreaker):
-        return f"CircuitBreaker, now {policy.state}: opens on {', or '.join(policy.rules)}"
+        each = ", one for each key" if policy.key is not None else ""
+        return f"CircuitBreaker{each}, now {policy.state}: opens on {', or '.join(policy.rules)}"
     if isinstance(policy, RateLimiter):
         return f"RateLimiter {policy.rate}, burst {policy.burst:g}, waiting up to {seconds(policy.max_wait)}"
     if isinstance(policy, Bulkhead):

@@ -19,7 +19,7 @@ from seawall.policies.circuit_breaker import CircuitBreaker
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
-    from seawall.machines.breaker import ForcedState
+    from seawall.machines.breaker_options import ForcedState
     from seawall.pipeline.compose import Pipeline
     from seawall.policies.base import PolicyBase
 

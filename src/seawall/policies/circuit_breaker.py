@@ -2,55 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from seawall.core.chance import Chance, system_chance
 from seawall.core.context import deadline_budget, deadline_on
 from seawall.core.errors import CircuitOpenError, ConfigurationError, TimedOutError
 from seawall.core.permit import ASK, Ask, Permit, Rejection
-from seawall.core.snapshot import PolicySnapshot
-from seawall.core.validate import duration, error_types, function, whole
+from seawall.core.validate import duration, error_types, function
 from seawall.core.verdict import Verdict
-from seawall.events.words import causes, why
-from seawall.machines.breaker import Breaker, BreakerOptions, Forced, ForcedState
-from seawall.machines.trip import ConsecutiveFailures, TripRule
-from seawall.measure.histogram import Histogram
-from seawall.policies.base import PolicyBase
+from seawall.drive.manual import ManualPermit
+from seawall.errors.classify import verdict_of
+from seawall.machines.breaker_options import BreakerOptions, HalfOpen
+from seawall.policies.circuit_hands import CircuitHands
+from seawall.policies.circuit_options import check_keys, check_probe, half_open_options, open_options, trip_rules
 
 if TYPE_CHECKING:
-    from seawall.drive.call import Call
+    from seawall.core.clock import Clock
+    from seawall.drive.call import Call, KeyRule
+    from seawall.drive.prober import Probe, Prober
+    from seawall.machines.trip import TripRule
 
 Classify = Callable[[BaseException | None, Any], Verdict | None]
 
 
-class CircuitBreaker(PolicyBase):
+class CircuitBreaker(CircuitHands):
     """Refuses calls to a dependency that keeps failing, and lets a few through after a while to see if it is back.
 
     Late, cancelled, ignored and hung calls can neither close, extend nor wedge it; see `machines/breaker.py`.
 
     Args:
         failure_threshold: shorthand for `trip=[ConsecutiveFailures(failure_threshold)]`.
-        trip: rules, any of which opens the circuit; `[ConsecutiveFailures(5)]` by default.
-        recovery_timeout: seconds it stays open before trial calls; > 0, 30 by default.
+        trip: rules, any of which opens the circuit; `[ConsecutiveFailures(5)]` by default, which needs no traffic to
+            speak of.
+        recovery_timeout: seconds it stays open before trial calls; >= 0, 30 by default.
+        growth: what that is multiplied by each time it opens without having been closed in between, so that a long
+            outage is tried less and less often; from 1, 1 by default, as most outages are short.
+        max_recovery_timeout: ceiling of a period that grows, seconds; 120 by default, or recovery_timeout if that is
+            more. Only with growth.
+        recovery_jitter: share p from 0 to 1: the period, cut at its ceiling first, is multiplied by U(1 − p, 1 + p),
+            so that many programs do not try at the same moment; 0 by default.
+        max_open: if the response that opens the circuit asks for a pause (Retry-After), it stays open at least that
+            long, but no longer than this many seconds for that reason; 300 by default, or recovery_timeout if that is
+            more.
+        half_open: how trial calls are judged. "consecutive" (default): `success_threshold` in a row close it, the
+            first failure opens it, which spares a weak dependency. "rate": `half_open_trials` are judged together,
+            for a dependency that always fails a little. A trial that a `SlowRate` rule calls slow has failed.
         half_open_max_calls: trial calls at once; from 1, 3 by default.
-        success_threshold: trial calls in a row that close it; from 1, 2 by default.
+        success_threshold: trial calls in a row that close it; from 1, 2 by default. Not used with "rate".
+        half_open_trials: trials judged together; from 1, 10 by default. Only with "rate".
+        half_open_failure_rate: share of failed ones that opens it (`>=`); above 0, at most 1, 0.5 by default. Settled
+            as soon as the trials to come cannot change it. Only with "rate".
+        max_half_open: seconds after which a half-open circuit that is not settled opens again; > 0, None (default)
+            for never, as leases end hung trials.
+        ramp: seconds over which a circuit that trials have closed admits more and more: a share of max(0.1, t / ramp)
+            of the calls; 0 (default) admits all at once.
         lease: seconds after which a trial call that has not come back counts as failed; > 0, by default twice the
             pipeline's timeout per attempt, or 60.
+        probe: tried at the end of each open period by a timer, so that the circuit closes without traffic. A plain
+            function that returns something true or raises, or a coroutine function. A thread is there while it is
+            open.
+        probe_timeout: seconds after which a probe has failed; > 0, 5 by default.
+        key: gives each key a circuit of its own: the name of an argument of the protected function, or a function of
+            its arguments. None (default) is one circuit for all.
+        max_keys: circuits kept, the least recently used goes and open ones last; from 1, 1,000 by default.
+        key_ttl: seconds after which a closed circuit that was not used is forgotten; > 0, 3,600 by default.
+        public_keys: show keys in names, logs and metrics; False (default) shows a short hash, as keys may be secrets.
+        shadow: decide, count and report, but refuse nothing: to try out a setting on real traffic.
         record: exception types that may count; others are neutral. Every Exception by default. A `TimedOutError` of
             seawall's own always may.
         ignore: exception types that are neutral, checked before `record`.
         classify: takes (error or None, value) and gives a `Verdict`, or None for the default rules.
+        chance: source of jitter and of the ramp; the system's by default.
         name: see `PolicyBase`.
 
     Raises:
-        ConfigurationError: if a value is out of its range.
-    Source: M. Nygard, "Release It!"; the rules in `docs/explanation/choices.md`.
+        ConfigurationError: if a value is out of its range, or two do not fit together.
+    Source: M. Nygard, "Release It!"; the rules in `docs/explanation/choices.md`; the ramp is the slow start of load
+        balancers.
     """
 
     kind = "circuit_breaker"
     rank = 4
     rejection = CircuitOpenError
-    _state = (*PolicyBase._state, "_durations", "_machine")
+    _state = (*CircuitHands._state, "_prober")
+    _prober: Prober | None = None
 
     def __init__(
         self,
@@ -58,67 +95,88 @@ class CircuitBreaker(PolicyBase):
         *,
         trip: Sequence[TripRule] | None = None,
         recovery_timeout: float = 30.0,
+        growth: float = 1.0,
+        max_recovery_timeout: float | None = None,
+        recovery_jitter: float = 0.0,
+        max_open: float | None = None,
+        half_open: HalfOpen = "consecutive",
         half_open_max_calls: int = 3,
         success_threshold: int = 2,
+        half_open_trials: int | None = None,
+        half_open_failure_rate: float | None = None,
+        max_half_open: float | None = None,
+        ramp: float = 0.0,
         lease: float | None = None,
+        probe: Probe | None = None,
+        probe_timeout: float | None = None,
+        key: KeyRule | None = None,
+        max_keys: int = 1000,
+        key_ttl: float = 3600.0,
+        public_keys: bool = False,
+        shadow: bool = False,
         record: type[Exception] | tuple[type[Exception], ...] = Exception,
         ignore: type[Exception] | tuple[type[Exception], ...] = (),
         classify: Classify | None = None,
+        chance: Chance = system_chance,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        if failure_threshold is not None and trip is not None:
-            raise ConfigurationError(
-                "CircuitBreaker: failure_threshold and trip are two ways to say one thing; "
-                "add ConsecutiveFailures(n) to trip instead"
-            )
-        if failure_threshold is not None:
-            whole("CircuitBreaker.failure_threshold", failure_threshold, 1)
-            trip = [ConsecutiveFailures(failure_threshold)]
-        if trip is not None:
-            _check_rules(trip)
-        duration("CircuitBreaker.recovery_timeout", recovery_timeout, zero=True)
-        whole("CircuitBreaker.half_open_max_calls", half_open_max_calls, 1)
-        whole("CircuitBreaker.success_threshold", success_threshold, 1)
+        rules = trip_rules(failure_threshold, trip)
+        period = open_options(recovery_timeout, growth, max_recovery_timeout, recovery_jitter, max_open)
+        back = half_open_options(
+            half_open,
+            half_open_max_calls,
+            success_threshold,
+            half_open_trials,
+            half_open_failure_rate,
+            max_half_open,
+            ramp,
+        )
         if lease is not None:
             duration("CircuitBreaker.lease", lease)
+        check_probe(probe, probe_timeout, key, recovery_timeout)
+        check_keys(key, max_keys, key_ttl)
         error_types("CircuitBreaker.record", record)
         error_types("CircuitBreaker.ignore", ignore)
         if classify is not None:
             function("CircuitBreaker.classify", classify)
+        function("CircuitBreaker.chance", chance)
+        self.key = key
+        self.shadow = shadow
+        self._max_keys, self._key_ttl, self._public_keys = max_keys, float(key_ttl), public_keys
+        self._chance = chance
         self._lease_given = lease is not None
         self._attempt_limit: float | None = None
-        self._options = BreakerOptions(
-            tuple(trip) if trip is not None else (ConsecutiveFailures(5),),
-            float(recovery_timeout),
-            half_open_max_calls,
-            success_threshold,
-            60.0 if lease is None else float(lease),
-        )
+        options: dict[str, Any] = {**period, **back}
+        self._options = BreakerOptions(rules, lease=60.0 if lease is None else float(lease), shadow=shadow, **options)
         self._record_types = record
         self._ignore_types = ignore
         self._classify = classify
+        self._probe = probe
+        self._probe_timeout = 5.0 if probe_timeout is None else float(probe_timeout)
         self._begin()
 
     def _begin(self) -> None:
         super()._begin()
-        self._durations = Histogram()
-        self._machine = Breaker(self.name, self._options)
-        self._outbox = self._machine.outbox
+        if self._probe is not None:
+            from seawall.drive.prober import Prober
+
+            self._prober = Prober(self, self._probe, self._probe_timeout, self.clock)
 
     # ------------------------------------------------------------- guard
 
     def acquire(self, ask: Ask = ASK) -> Permit | Rejection:
         """Leave for one call, or the reason why not. End the permit with `record`."""
         with self._lock:
-            granted = self._machine.acquire(ask, self.clock.now())
+            now = self.clock.now()
+            granted = self._for_use(ask.key, now).acquire(ask, now)
         self._publish()
         return granted
 
     def begin(self, permit: Permit) -> None:
         """The call starts now: a trial's lease runs from here."""
         with self._lock:
-            self._machine.begin(permit, self.clock.now())
+            (permit.home or self._machine).begin(permit, self.clock.now())
         self._publish()
 
     def record(
@@ -131,7 +189,7 @@ class CircuitBreaker(PolicyBase):
             verdict: how the call ended.
             duration: seconds the call itself took.
             cause: short name of what failed, for the evidence.
-            retry_after: not used by a breaker.
+            retry_after: seconds the dependency asked to wait; if this opens the circuit, it stays so as long.
         """
         if self._lock._is_owned():
             self._put_off(self.record, permit, verdict, duration, cause=cause, retry_after=retry_after)
@@ -139,7 +197,8 @@ class CircuitBreaker(PolicyBase):
         with self._lock:
             if not permit.settled and not verdict.neutral:
                 self._durations.observe(duration)
-            self._machine.record(permit, verdict, duration, self.clock.now(), cause)
+            home = permit.home or self._machine
+            home.record(permit, verdict, duration, self.clock.now(), cause, retry_after)
         self._publish()
 
     def verdict(self, call: Call, error: BaseException | None) -> Verdict:
@@ -165,85 +224,71 @@ class CircuitBreaker(PolicyBase):
             return Verdict.IGNORED
         return call.judge(error, None)
 
-    # ------------------------------------------------------------ people
+    # ------------------------------------------------ code that cannot be wrapped
 
-    @property
-    def state(self) -> str:
-        """As of now: "closed", "open", "half-open", "forced-open", "forced-closed" or "disabled"."""
-        with self._lock:
-            now = self.clock.now()
-            self._machine.tick(now)
-            word = self._machine.word(now)
-        self._publish()
-        return word
+    def allow(self, key: Hashable = None) -> ManualPermit:
+        """Leave for one call that is not made through the breaker; end it with its own methods.
 
-    @property
-    def options(self) -> BreakerOptions:
-        """The rules and numbers in force."""
-        return self._options
-
-    @property
-    def rules(self) -> list[str]:
-        """The trip rules in words of code, such as "ConsecutiveFailures(threshold=5)"."""
-        return [repr(rule) for rule in self._options.trip]
-
-    @property
-    def retry_after(self) -> float:
-        """Seconds until a trial call may be let through; 0 when calls may go now."""
-        with self._lock:
-            return self._machine.retry_after(self.clock.now())
-
-    def force(self, state: ForcedState, *, owner: str, reason: str, expires_in: float | None = 3600.0) -> None:
-        """Pin the circuit.
+        A trial call has a lease: one that is never ended counts as failed when it is over. Any other permit that is
+        never ended leaves no trace.
 
         Args:
-            state: "open" refuses every call, "closed" lets every call through and
-                counts, "disabled" does not even count.
-            owner: who does it.
-            reason: why; shown wherever the state is shown.
-            expires_in: seconds, > 0; 3,600 by default, because a forgotten pin must end. None is until released.
+            key: whose circuit is asked, for a breaker with keys.
 
         Raises:
-            ConfigurationError: if a value is out of its range.
+            CircuitOpenError: if the circuit refuses; nothing was done then.
         """
-        if state not in {"open", "closed", "disabled"}:
-            raise ConfigurationError(f'force({state!r}): must be "open", "closed" or "disabled"')
-        if not owner or not reason:
-            raise ConfigurationError(f"force({state!r}): owner and reason must be given; whoever is on call will ask")
-        if expires_in is not None:
-            duration("force.expires_in", expires_in)
-        with self._lock:
-            now = self.clock.now()
-            until = None if expires_in is None else now + expires_in
-            self._machine.force(Forced(state, owner, reason, until), now)
-        self._publish()
+        granted = self.acquire(Ask(key=key))
+        if isinstance(granted, Rejection):
+            raise self.refuse(granted)
+        return ManualPermit(self, granted, self._judged)
 
-    def release(self, *, owner: str = "", reason: str = "released") -> bool:
-        """Take a pin off; False if there was none."""
-        with self._lock:
-            had = self._machine.release(owner, self.clock.now(), reason)
-        self._publish()
-        return had
+    def record_success(self, permit: ManualPermit) -> None:
+        """The call of `permit`, which `allow` gave, succeeded."""
+        _checked("record_success", permit).success()
 
-    def trip(self) -> None:
-        """Open the circuit by hand; it recovers by itself like any other time."""
-        self._by_hand(self._machine.trip)
+    def record_failure(self, permit: ManualPermit, error: BaseException | None = None) -> None:
+        """The call of `permit` failed; see `ManualPermit.failure`."""
+        _checked("record_failure", permit).failure(error)
 
-    def half_open(self) -> None:
-        """Let trial calls through now."""
-        self._by_hand(self._machine.half_open)
-
-    def reset(self) -> None:
-        """Close the circuit, clear its counts and take off a pin."""
-        self._by_hand(self._machine.reset)
-
-    def _by_hand(self, action: Callable[[float], None]) -> None:
-        """One change by hand."""
-        with self._lock:
-            action(self.clock.now())
-        self._publish()
+    def _judged(self, error: BaseException) -> Verdict:
+        """How the breaker sees an error without a call around it."""
+        own = None if self._classify is None else self._classify(error, None)
+        if own is not None:
+            return own
+        known = isinstance(error, (TimedOutError, self._record_types))
+        if isinstance(error, self._ignore_types) or not isinstance(error, Exception) or not known:
+            return Verdict.IGNORED
+        return verdict_of(error)
 
     # ---------------------------------------------------------- plumbing
+
+    def trial_at(self) -> float | None:
+        """The moment from which a trial call may be had; None while there is nothing to try."""
+        with self._lock:
+            return self._machine.trial_at(self.clock.now())
+
+    def _publish(self) -> None:
+        super()._publish()
+        if self._prober is not None:
+            self._prober.look()
+
+    @contextmanager
+    def rebound(self, clock: Clock) -> Iterator[None]:
+        """See `PolicyBase.rebound`; the timer of now rests meanwhile, and that of the block ends with it."""
+        before = self._prober
+        if before is not None:
+            before.stop()
+        try:
+            with super().rebound(clock):
+                try:
+                    yield
+                finally:
+                    if self._prober is not None:
+                        self._prober.stop()
+        finally:
+            if before is not None:
+                before.resume()
 
     def attempt_timeout(self, limit: float) -> None:
         """Told the pipeline's timeout per attempt: the default lease is twice that.
@@ -254,84 +299,21 @@ class CircuitBreaker(PolicyBase):
         self._attempt_limit = limit
         if not self._lease_given:
             with self._lock:
-                self._options = self._options._replace(lease=2 * limit)
-                self._machine.options = self._options
-
-    def _renamed(self) -> None:
-        self._machine.name = self.name
+                self._set_options(self._options._replace(lease=2 * limit))
 
     def _renew(self) -> None:
-        self._machine.renew()
-
-    def snapshot(self) -> PolicySnapshot:
-        """The breaker at this moment; see `PolicyBase.snapshot`."""
-        with self._lock:
-            now, wall = self.clock.now(), self.clock.wall()
-            machine = self._machine
-            machine.tick(now)
-            forced = machine.forced
-            word = machine.word(now)
-            evidence = dict(machine.evidence)
-            snapshot = PolicySnapshot(
-                kind=self.kind,
-                name=self.name,
-                pipelines=self.pipelines,
-                state=word,
-                counters={
-                    **{f"requests.{what}": count for what, count in machine.counts.items()},
-                    "failures": machine.counts["failure"],
-                    "stale_results": machine.stale_results,
-                    **{f"state_changes.{a}.{b}": n for (a, b), n in machine.transitions.items()},
-                },
-                gauges={"retry_after": machine.retry_after(now), "trials": len(machine.trials)},
-                histograms={"duration": self._durations.data()},
-                details={
-                    "reason": _reason(machine, word),
-                    "since": wall - (now - machine.opened_at) if machine.state != "closed" else None,
-                    "evidence": evidence,
-                    "forced": None
-                    if forced is None
-                    else {
-                        "state": forced.state,
-                        "owner": forced.owner,
-                        "reason": forced.reason,
-                        "expires_at": None if forced.until is None else wall + (forced.until - now),
-                    },
-                    "options": {
-                        "trip": self.rules,
-                        "recovery_timeout": self._options.recovery_timeout,
-                        "half_open_max_calls": self._options.half_open_max_calls,
-                        "success_threshold": self._options.success_threshold,
-                        "lease": self._options.lease,
-                    },
-                },
-            )
-        self._publish()
-        return snapshot
+        super()._renew()
+        if self._prober is not None:
+            self._prober.after_fork()
+            self._prober.look()
 
 
-def _check_rules(trip: object) -> None:
-    """Refuse what is not a list of trip rules with something in it."""
-    if not isinstance(trip, Sequence) or isinstance(trip, str):
-        raise ConfigurationError(f"CircuitBreaker.trip = {trip!r}: must be a list of rules, such as [FailureRate()]")
-    if not trip:
-        raise ConfigurationError("CircuitBreaker.trip = []: without a rule the circuit could never open; add one")
-    for rule in trip:
-        if not callable(getattr(rule, "tracker", None)):
-            raise ConfigurationError(
-                f"CircuitBreaker.trip: {rule!r} is no rule; use one such as ConsecutiveFailures(5)"
-            )
+def _checked(method: str, permit: object) -> ManualPermit:
+    """Refuse what `allow` did not give.
 
-
-def _reason(machine: Breaker, word: str) -> str:
-    """Why the circuit is in its state, in words; empty when it is simply closed."""
-    if machine.forced is not None and (word.startswith("forced") or word == "disabled"):
-        return f"by {machine.forced.owner}: {machine.forced.reason}"
-    if machine.state == "closed":
-        return ""
-    if machine.evidence.get("rule"):
-        return why(machine.evidence)
-    found = machine.evidence.get("causes")
-    words = {"trial_failed": "a trial call failed", "lease_ended": "a trial call did not return", "manual": "by hand"}
-    reason = words.get(machine.reason, "")
-    return f"{reason} ({causes(found)})" if found and reason else reason
+    Raises:
+        ConfigurationError: naming what was given.
+    """
+    if not isinstance(permit, ManualPermit):
+        raise ConfigurationError(f"{method}({permit!r}): give it the permit that allow() returned")
+    return permit

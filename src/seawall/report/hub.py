@@ -205,7 +205,7 @@ class Hub:
 
         Args:
             name: of the circuit.
-            state: "open", "closed" or "disabled".
+            state: "open", "closed", "disabled" or "observe".
             owner: who wants it.
             reason: why.
             expires_in: seconds, > 0; None for until it is released. The programs keep the time themselves.

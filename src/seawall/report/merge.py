@@ -11,11 +11,12 @@ from seawall.core.snapshot import HistogramData, PipelineSnapshot, PolicySnapsho
 
 #: Worse states win; of equals, the one that somebody imposed is the one to be seen.
 _RANK = {
-    "forced-open": 6,
-    "open": 5,
-    "half-open": 4,
-    "disabled": 3,
-    "forced-closed": 2,
+    "forced-open": 7,
+    "open": 6,
+    "half-open": 5,
+    "disabled": 4,
+    "forced-closed": 3,
+    "observe": 2,
     "closed": 1,
 }
 #: Gauges of which the largest counts; all others are summed over the workers.

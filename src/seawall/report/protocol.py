@@ -45,8 +45,8 @@ MAX_SMALL_LINE_BYTES = 64 * 1024
 SOCKET_VARIABLE = "SEAWALL_SOCKET"
 PROGRAM_VARIABLE = "SEAWALL_PROGRAM"
 
-ForcedState = Literal["open", "closed", "disabled"]
-FORCED_STATES: tuple[str, ...] = ("open", "closed", "disabled")
+ForcedState = Literal["open", "closed", "disabled", "observe"]
+FORCED_STATES: tuple[str, ...] = ("open", "closed", "disabled", "observe")
 
 Message = dict[str, Any]
 

@@ -21,7 +21,7 @@ from seawall.server.guard import has_token, may_read, read_json, require
 from seawall.server.live import Live
 from seawall.server.parts import Parts
 
-_STATES = ("open", "closed", "disabled")
+_STATES = {"open": "forced open", "closed": "forced closed", "disabled": "disabled", "observe": "observed only"}
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = 7 * 86400.0
 
@@ -85,7 +85,7 @@ class Views:
             raise HTTPException(400, str(error)) from None
         return _outcome(
             acks,
-            f'Circuit "{name}" {"disabled" if state == "disabled" else f"forced {state}"} for {seconds(expires_in)}.',
+            f'Circuit "{name}" {_STATES[state]} for {seconds(expires_in)}.',
             f"seawall breaker release {name}",
         )
 

@@ -11,7 +11,7 @@ from seawall.core.snapshot import Snapshot
 from seawall.events.journal import Journal
 from seawall.health.monitor import Monitor
 
-ForcedState = Literal["open", "closed", "disabled"]
+ForcedState = Literal["open", "closed", "disabled", "observe"]
 
 
 class Program(Protocol):

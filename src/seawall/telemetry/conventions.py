@@ -29,6 +29,7 @@ CIRCUIT_STATES = {
     "forced-open": 2,
     "forced-closed": 0,
     "disabled": 0,
+    "observe": 0,
 }
 
 #: The transitions that have a series from the start; all there are between the three plain states.
@@ -36,7 +37,7 @@ CIRCUIT_CHANGES = tuple(
     (a, b) for a in ("closed", "open", "half-open") for b in ("closed", "open", "half-open") if a != b
 )
 
-CALL_RESULTS = ("success", "failure", "rejected")
+CALL_RESULTS = ("success", "failure", "rejected", "shadow_rejected")
 PIPELINE_RESULTS = ("success", "degraded", "failure", "rejected", "cancelled")
 LIMIT_RESULTS = ("allowed", "rejected")
 TIMEOUT_RESULTS = ("ok", "timed_out")
@@ -80,6 +81,7 @@ METRICS: dict[str, Metric] = {
             ("name",),
             "Results of calls that an earlier state had admitted; they decide nothing.",
         ),
+        Metric("circuit_breaker_keys", "gauge", ("name",), "Keys that have a circuit of their own; 0 without keys."),
         # retry
         Metric(
             "retry_attempts_total", "counter", ("policy", "attempt"), "Attempts begun, by which one of a call it was."

@@ -185,6 +185,7 @@ def _circuit(page: Page, policy: PolicySnapshot) -> None:
         page.add("circuit_breaker_workers", (name, state), int(workers.get(state, 0)))
     page.add("circuit_breaker_retry_after_seconds", (name,), policy.gauges.get("retry_after", 0))
     page.add("circuit_breaker_stale_results_total", (name,), counters.get("stale_results", 0))
+    page.add("circuit_breaker_keys", (name,), policy.gauges.get("keys", 0))
 
 
 def _retry(page: Page, policy: PolicySnapshot) -> None:

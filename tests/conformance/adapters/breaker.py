@@ -30,7 +30,7 @@ BUILT = frozenset({
     "manual", "time_window", "bucketed_window", "count_window", "counts", "consecutive", "half_open_rules",
     "half_open_n_permits", "half_open_successes", "retry_after", "excluded", "events", "cancellation", "late_results",
     "concurrency", "config_validation", "forced_open", "disabled", "slow_calls", "classifier", "traceback",
-    "threshold_fn", "permit_api", "evaluate_on_success", "stuck_probe",
+    "threshold_fn", "permit_api", "evaluate_on_success", "stuck_probe", "half_open_rate_eval",
 })  # fmt: skip
 
 VERDICTS = {"ok": Verdict.SUCCESS, "fail": Verdict.FAILURE, "excluded": Verdict.IGNORED, "cancelled": Verdict.IGNORED}
@@ -47,8 +47,6 @@ def rules(config: Keys, vector: Vector) -> list[TripRule]:
     if mode == "consecutive":
         return [ConsecutiveFailures(config.take("failure_threshold", 1))]
     if mode == "half_open_rules":
-        if unknown := [key for key in ("failures", "of", "successes", "success_of") if key in config]:
-            raise NotBuiltError(f"half-open by shares ({', '.join(unknown)})")
         return [ConsecutiveFailures(config.take("failure_threshold", 1))]
     if mode in {"time_count", "failure_count"} and "minimum_calls" not in config:
         return [FailureCount(config.take("failures"), config.take("window"))]
@@ -71,6 +69,25 @@ def rules(config: Keys, vector: Vector) -> list[TripRule]:
     return found
 
 
+def judging(config: Keys, vector: Vector, at_once: int) -> dict[str, Any]:
+    """How trial calls are judged: by shares such as 2 of 3, by the rate that trips, or one by one."""
+    if config.take("half_open_eval") is not None:
+        rate = vector.config.take("failure_rate", 0.5)
+        return {"half_open": "rate", "half_open_trials": at_once, "half_open_failure_rate": rate}
+    failures, of = config.take("failures"), config.take("of")
+    successes, success_of = config.take("successes"), config.take("success_of")
+    if success_of is not None:  # it goes before a share of failures: more than the rest failing is a failure
+        failures, of = success_of - successes + 1, success_of
+    if of is None:
+        return {}
+    return {
+        "half_open": "rate",
+        "half_open_trials": of,
+        "half_open_failure_rate": failures / of,
+        "half_open_max_calls": of,
+    }
+
+
 def build(config: Keys, vector: Vector, **more: Any) -> CircuitBreaker:
     """The policy of a configuration, with two rules more that never trip and only count."""
     trip = rules(config, vector)
@@ -81,15 +98,13 @@ def build(config: Keys, vector: Vector, **more: Any) -> CircuitBreaker:
     config.expect("excluded_are", "neutral")
     config.expect("trip_error", "original")
     config.take("evaluate_on")  # what it changes shows in the results
-    if config.take("half_open_eval") is not None and vector.mentions("half_open"):
-        raise NotBuiltError("half-open by rate")
+    more = {"half_open_max_calls": at_once, **judging(config, vector, at_once), **more}
     lease = config.take("probe_timeout", config.take("half_open_max_duration"))
     duration = config.take("open_duration", 30.0)
     config.done()
     return CircuitBreaker(
         trip=[*trip, *readings.INSTRUMENTS],
         recovery_timeout=duration,
-        half_open_max_calls=at_once,
         success_threshold=closing,
         lease=lease,
         **more,

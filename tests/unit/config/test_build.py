@@ -7,6 +7,7 @@ from seawall.config.load import from_text
 from seawall.config.mistakes import ConfigurationErrors
 from seawall.pipeline.manager import Manager
 from seawall.pipeline.presets import PRESETS
+from seawall.policies.circuit_breaker import CircuitBreaker
 
 
 def details(text):
@@ -81,6 +82,87 @@ circuit_breaker = {}
     assert list(found) == ["retry", "circuit_breaker", "rate_limiter", "timeout"]
     assert found["circuit_breaker"]["options"]["trip"] == ["ConsecutiveFailures(threshold=5)"]
     assert found["timeout"] == {"limit": 2.0, "mode": "thread"}
+
+
+def test_every_option_of_a_circuit_breaker_comes_from_the_file():
+    """R-CB3, R-CB4, R-CB7"""
+    (section,) = from_text(
+        """
+[pipelines.a]
+preset = "network"
+[pipelines.a.circuit_breaker]
+growth = 2
+max_recovery_timeout = "5min"
+recovery_jitter = 0.1
+max_open = "10min"
+half_open = "rate"
+half_open_trials = 8
+half_open_failure_rate = 0.25
+max_half_open = 90
+ramp = "1min"
+key = "host"
+max_keys = 50
+key_ttl = "10min"
+shadow = true
+"""
+    ).pipelines.values()
+    [breaker] = [policy for policy in policies(section) if isinstance(policy, CircuitBreaker)]
+    options = breaker.options
+    assert (options.growth, options.max_recovery_timeout, options.recovery_jitter, options.max_open) == (
+        2,
+        300,
+        0.1,
+        600,
+    )
+    assert (options.half_open, options.half_open_trials, options.half_open_failure_rate) == ("rate", 8, 0.25)
+    assert (options.max_half_open, options.ramp, options.shadow) == (90, 60, True)
+    assert (breaker.key, breaker.shadow) == ("host", True)
+    assert breaker.snapshot().details["options"] == {
+        "trip": ["ConsecutiveFailures(threshold=5)"],
+        "recovery_timeout": 60.0,
+        "half_open_max_calls": 3,
+        "lease": 60.0,
+        "max_open": 600.0,
+        "growth": 2.0,
+        "max_recovery_timeout": 300.0,
+        "half_open": "rate",
+        "half_open_trials": 8,
+        "half_open_failure_rate": 0.25,
+        "recovery_jitter": 0.1,
+        "max_half_open": 90.0,
+        "ramp": 60.0,
+        "shadow": True,
+        "max_keys": 50,
+        "key_ttl": 600.0,
+    }
+
+
+@pytest.mark.parametrize(
+    "keys, place, remedy",
+    [
+        ("half_open_trials = 5", "half_open_trials = 5", 'without half_open = "rate"'),
+        ("half_open_failure_rate = 0.5", "half_open_failure_rate = 0.5", 'without half_open = "rate"'),
+        ("max_keys = 5", "max_keys = 5", "has no meaning without key"),
+        ("key_ttl = 5", "key_ttl = 5", "has no meaning without key"),
+        ('key = "the host"', 'key = "the host"', "must be the name of an argument"),
+        ("max_recovery_timeout = 90", "max_recovery_timeout = 90", "set growth above 1"),
+        (
+            "growth = 2\nmax_recovery_timeout = 5",
+            "max_recovery_timeout = 5",
+            "must not be below recovery_timeout (60 s)",
+        ),
+        ("max_open = 5", "max_open = 5", "must not be below recovery_timeout (60 s)"),
+        ("growth = 0.5", "growth = 0.5", "at least 1"),
+        ('half_open = "some"', 'half_open = "some"', '"rate"'),
+        ("recovery_jitter = 2", "recovery_jitter = 2", "a tenth more or less"),
+    ],
+)
+def test_options_of_a_circuit_breaker_that_do_not_fit_are_refused(keys, place, remedy):
+    """R-CF1"""
+    with pytest.raises(ConfigurationErrors) as refused:
+        from_text(f'[pipelines.a]\npreset = "network"\n[pipelines.a.circuit_breaker]\n{keys}\n')
+    assert f"pipelines.a.circuit_breaker.{place}: " in str(refused.value)
+    assert remedy in str(refused.value)
 
 
 def test_a_manager_is_made_from_a_file(tmp_path):

@@ -199,3 +199,16 @@ def test_the_evidence_of_a_trip_reads_as_a_clause(evidence, clause):
     assert why(evidence) == clause
     if clause:
         assert why({**evidence, "causes": {"503": 2}}) == f"{clause} (2 × 503)"
+
+
+def test_an_observed_circuit_and_a_refusal_of_its_ramp_are_told():
+    """R-CB1 R-CB4"""
+    held = CircuitForced(1, 0.0, "db", "observe", "mia", "too strict?", 60.0)
+    assert describe(held) == 'Circuit "db" observed only for 60 s by mia: too strict?.'
+    ramp = CallRejected(1, 0.0, "db", "circuit_breaker", "ramp", 5.0, {})
+    assert describe(ramp) == (
+        'Call to "db" rejected: circuit closed again and still letting calls through by degrees for another 5 s; '
+        "nothing was sent."
+    )
+    opened = CircuitOpened(1, 0.0, "db", "half_open_ended", 30.0, {})
+    assert describe(opened) == 'Circuit "db" opened: its trial calls did not settle it in time. Next trial in 30 s.'

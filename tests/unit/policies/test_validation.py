@@ -59,6 +59,47 @@ CASES = [
     (lambda: CircuitBreaker(record=[OSError]), "CircuitBreaker.record", "OSError", "tuple"),
     (lambda: CircuitBreaker(ignore="KeyError"), "CircuitBreaker.ignore", "'KeyError'", "exception type"),
     (lambda: CircuitBreaker(classify="rule"), "CircuitBreaker.classify", "'rule'", "function"),
+    (lambda: CircuitBreaker(growth=0.5), "CircuitBreaker.growth", "0.5", "at least 1"),
+    (lambda: CircuitBreaker(growth=math.inf), "CircuitBreaker.growth", "inf", "finite"),
+    (lambda: CircuitBreaker(growth=2, max_recovery_timeout=0), "CircuitBreaker.max_recovery_timeout", "0", "above 0"),
+    (lambda: CircuitBreaker(growth=2, max_recovery_timeout=9), "CircuitBreaker.max_recovery_timeout", "9", ">= 30"),
+    (lambda: CircuitBreaker(max_recovery_timeout=90), "CircuitBreaker.max_recovery_timeout", "90", "growth above 1"),
+    (lambda: CircuitBreaker(recovery_jitter=1.5), "CircuitBreaker.recovery_jitter", "1.5", "at most 1"),
+    (lambda: CircuitBreaker(recovery_jitter=-0.1), "CircuitBreaker.recovery_jitter", "-0.1", "at least 0"),
+    (lambda: CircuitBreaker(max_open=0), "CircuitBreaker.max_open", "0", "above 0"),
+    (lambda: CircuitBreaker(max_open=29), "CircuitBreaker.max_open", "29", "max_open >= 30"),
+    (lambda: CircuitBreaker(half_open="some"), "CircuitBreaker.half_open", "'some'", '"consecutive" or "rate"'),
+    (lambda: CircuitBreaker(half_open_trials=5), "CircuitBreaker.half_open_trials", "5", 'half_open="rate"'),
+    (
+        lambda: CircuitBreaker(half_open_failure_rate=0.5),
+        "CircuitBreaker.half_open_failure_rate",
+        "0.5",
+        "leave it out",
+    ),
+    (
+        lambda: CircuitBreaker(half_open="rate", half_open_trials=0),
+        "CircuitBreaker.half_open_trials",
+        "0",
+        "at least 1",
+    ),
+    (
+        lambda: CircuitBreaker(half_open="rate", half_open_failure_rate=0),
+        "CircuitBreaker.half_open_failure_rate",
+        "0",
+        "at most 1",
+    ),
+    (lambda: CircuitBreaker(max_half_open=0), "CircuitBreaker.max_half_open", "0", "above 0"),
+    (lambda: CircuitBreaker(ramp=-1), "CircuitBreaker.ramp", "-1", "at least 0"),
+    (lambda: CircuitBreaker(probe="ping"), "CircuitBreaker.probe", "'ping'", "function"),
+    (lambda: CircuitBreaker(probe_timeout=5), "CircuitBreaker.probe_timeout", "5", "give probe"),
+    (lambda: CircuitBreaker(probe=bool, probe_timeout=0), "CircuitBreaker.probe_timeout", "0", "above 0"),
+    (lambda: CircuitBreaker(probe=bool, key="host"), "CircuitBreaker.probe", "'host'", "a breaker for each"),
+    (lambda: CircuitBreaker(probe=bool, recovery_timeout=0), "CircuitBreaker.probe", "0", "above 0"),
+    (lambda: CircuitBreaker(key=5), "CircuitBreaker.key", "5", 'key="host"'),
+    (lambda: CircuitBreaker(key="the host"), "CircuitBreaker.key", "'the host'", "name of an argument"),
+    (lambda: CircuitBreaker(key="host", max_keys=0), "CircuitBreaker.max_keys", "0", "at least 1"),
+    (lambda: CircuitBreaker(key="host", key_ttl=0), "CircuitBreaker.key_ttl", "0", "above 0"),
+    (lambda: CircuitBreaker(chance=0.5), "CircuitBreaker.chance", "0.5", "function"),
     (lambda: RateLimiter("60"), "RateLimiter.rate", "'60'", "60/minute"),
     (lambda: RateLimiter("60/fortnight"), "RateLimiter.rate", "'60/fortnight'", "60/minute"),
     (lambda: RateLimiter("0/minute"), "RateLimiter.rate", "'0/minute'", "above 0"),
@@ -122,7 +163,7 @@ def test_the_shared_base_of_all_backoffs_knows_no_rule():
         Backoff().raw(0)
 
 
-@pytest.mark.parametrize("how", ["open", "closed", "disabled"])
+@pytest.mark.parametrize("how", ["open", "closed", "disabled", "observe"])
 def test_a_pin_needs_an_owner_and_a_reason(how):
     """R-CB1"""
     breaker = CircuitBreaker()
@@ -135,7 +176,9 @@ def test_a_pin_needs_an_owner_and_a_reason(how):
 
 def test_a_pin_to_an_unknown_state_names_the_known_ones():
     """R-CB1"""
-    with pytest.raises(ConfigurationError, match=r"force\('half-open'\): must be \"open\", \"closed\" or \"disabled\""):
+    with pytest.raises(
+        ConfigurationError, match=r"force\('half-open'\): must be \"open\", \"closed\", \"disabled\" or \"observe\""
+    ):
         CircuitBreaker().force("half-open", owner="mia", reason="why")
 
 

@@ -27,7 +27,7 @@ def merged(*live, dead=(), base=None):
 
 
 def test_the_worst_state_wins_with_its_details():
-    order = ["closed", "forced-closed", "disabled", "half-open", "open", "forced-open"]
+    order = ["closed", "observe", "forced-closed", "disabled", "half-open", "open", "forced-open"]
     for position, state in enumerate(order):
         found = merged(*(circuit(one) for one in reversed(order[: position + 1])))
         assert found.state == state

@@ -228,10 +228,18 @@ async def test_a_circuit_is_forced_with_reason_and_expiry_and_the_undo_is_said()
     assert parts.hub.asked[-1] == ("release", "payments", "page", "released by hand")
 
 
+async def test_a_circuit_is_observed_and_the_answer_says_so():
+    """R-CB1"""
+    parts = make_parts()
+    answer = await force(parts, {**FORCE, "state": "observe"})
+    assert parts.hub.asked == [("force", "payments", "observe", "ops", "maintenance", 600.0)]
+    assert answer.json()["text"] == 'Circuit "payments" observed only for 10 min.'
+
+
 @pytest.mark.parametrize(
     "body,code,said",
     [
-        ({**FORCE, "state": "ajar"}, 400, "must be one of open, closed, disabled"),
+        ({**FORCE, "state": "ajar"}, 400, "must be one of open, closed, disabled, observe"),
         ({**FORCE, "reason": " "}, 400, "reason is missing"),
         ({**FORCE, "reason": 5}, 400, "reason is missing"),
         ({**FORCE, "for": "for ever"}, 400, "must be a duration from 1 s to 7 d"),

@@ -250,3 +250,14 @@ def test_moments_that_only_jitter_stay_where_they_were():
     assert at(NOW - 5.04, 9.0) == (NOW - 5.0, NOW + 9.0)
     assert at(NOW - 5.9, 10.1) == (NOW - 5.0, NOW + 9.0)
     assert at(NOW - 5.9, 12.0) == (NOW - 5.0, NOW + 12.0)
+
+
+def test_a_circuit_held_to_watch_is_worth_a_look_and_one_built_so_is_fine():
+    """R-CB1"""
+    pin = {"state": "observe", "owner": "mia", "reason": "too strict?", "expires_at": NOW + 60}
+    rows, story = view(policies=[circuit("payments", "observe", forced=pin, reason="by mia: too strict?")])
+    assert "payments is observed only by mia; ends" in str(story)
+    assert rows[0]["word"] == "observed"
+    assert rows[0]["level"] == 1
+    rows, _ = view(policies=[circuit("payments", "observe")])
+    assert rows[0]["level"] == 0

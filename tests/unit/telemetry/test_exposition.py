@@ -128,7 +128,15 @@ def test_values_are_those_of_the_parts():
 
 @pytest.mark.parametrize(
     "state,value",
-    [("closed", 0), ("half-open", 1), ("open", 2), ("forced-open", 2), ("forced-closed", 0), ("disabled", 0)],
+    [
+        ("closed", 0),
+        ("half-open", 1),
+        ("open", 2),
+        ("forced-open", 2),
+        ("forced-closed", 0),
+        ("disabled", 0),
+        ("observe", 0),
+    ],
 )
 def test_the_state_of_a_circuit_is_one_number(state, value):
     got = samples(parse_text(render(Exposed(Snapshot(0.0, (), (circuit("a", state),))))[0]))
@@ -221,3 +229,17 @@ def test_histograms_of_other_bounds_are_left_out_of_a_sum():
     assert add_histograms([one, one, {"d": HistogramData((2.0,), (1, 2), 3.0)}]) == {
         "d": HistogramData((1.0,), (2, 4), 6.0)
     }
+
+
+def test_a_circuit_with_keys_says_how_many_and_what_it_would_have_refused():
+    """R-CB1 R-CB7"""
+    from seawall import CircuitBreaker
+
+    breaker = CircuitBreaker(1, key="host", shadow=True, name="hosts")
+    for host in ("a", "b"):
+        breaker.allow(host).failure()
+        breaker.allow(host)
+    got = samples(parse_text(render(Exposed(Snapshot(0.0, (), (breaker.snapshot(),))))[0]))
+    assert got["seawall_circuit_breaker_keys", ("name", "hosts")] == 2
+    assert got["seawall_circuit_breaker_requests_total", ("name", "hosts"), ("result", "shadow_rejected")] == 2
+    assert got["seawall_circuit_breaker_state", ("name", "hosts")] == 0

@@ -54,3 +54,8 @@ export function utc(wall) {
 export function quoted(text) {
   return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
+
+/** What a circuit that somebody holds by hand is. */
+export function held(state) {
+  return { disabled: "switched off", observe: "observed only" }[state] ?? `forced ${state}`;
+}

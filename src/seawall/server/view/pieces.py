@@ -27,6 +27,7 @@ _CIRCUIT = {
     "forced-open": ("diamond", NOTICE),
     "forced-closed": ("diamond", NOTICE),
     "disabled": ("slash", NOTICE),
+    "observe": ("slash", FINE),
 }
 _CHECK = {
     Status.HEALTHY: ("disc", FINE),
@@ -159,6 +160,7 @@ def _circuit(policy: PolicySnapshot, taken_at: float) -> Piece:
     override = None
     if isinstance(forced, Mapping):
         override = {key: forced.get(key) for key in ("state", "owner", "reason", "expires_at")}
+        level = max(level, NOTICE)  # built to only watch is as it should be; held to it by hand is worth a look
     retry_after = float(policy.gauges.get("retry_after", 0))
     waits = policy.state == "open" and retry_after > 0
     facts = _counts(policy)
@@ -173,7 +175,7 @@ def _circuit(policy: PolicySnapshot, taken_at: float) -> Piece:
         name=policy.name,
         rank=CIRCUIT,
         shape=shape,
-        word=policy.state.replace("forced-", "forced "),
+        word="observed" if policy.state == "observe" else policy.state.replace("forced-", "forced "),
         level=level,
         text=str(details.get("reason") or ""),
         since=details.get("since"),

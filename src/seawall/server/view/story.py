@@ -139,6 +139,7 @@ def sentence(row: Row) -> str:
             "forced open": f"Calls to {row.id} are stopped{by}.",
             "forced closed": f"The circuit of {row.id} is forced closed{by}.",
             "disabled": f"The circuit of {row.id} is switched off{by}.",
+            "observed": f"The circuit of {row.id} only watches and refuses nothing{by}.",
         }.get(lead.word, f"{row.id} is {lead.word}{why}.")
     if lead.kind == "check":
         return f"{row.id} is {lead.word}{why}." if lead.word != "unknown" else f"Nobody knows how {row.id} is{why}."
@@ -248,5 +249,6 @@ def _steps(row: Row) -> Iterable[tuple[str, float | None]]:
         elif piece.word == "half-open" and piece.kind == "circuit":
             yield f"Lets single trial calls through to {piece.name}; closes when they succeed", None
         if piece.override is not None:
-            state = "switched off" if piece.override["state"] == "disabled" else f"forced {piece.override['state']}"
+            held = str(piece.override["state"])
+            state = {"disabled": "switched off", "observe": "observed only"}.get(held, f"forced {held}")
             yield f"{piece.name} is {state} by {piece.override['owner']}; ends", piece.override["expires_at"]
