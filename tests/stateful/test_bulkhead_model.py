@@ -151,6 +151,8 @@ class BulkheadAgainstModel(RuleBasedStateMachine):
         assert len(machine.inside) <= self.limit
         self.leave_the_late()
         waiting = [place for place in machine.waiting if place.until is None or self.now < place.until]
+        assert machine.queued == len(machine.waiting) == machine.shared.waiting
+        assert machine.shared.inside == len(machine.inside)
         assert waiting == [guest.place for guest in self.line]
         assert not waiting or len(machine.inside) == self.limit, "a slot is free while somebody waits"
         oldest = min((permit.admitted_at for permit in self.inside), default=self.now)

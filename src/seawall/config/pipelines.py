@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
 from seawall.config.options import Section, cross, option
 from seawall.config.presets import Numbers, starting_from
-from seawall.config.values import Duration, Jitter, Rate, Says
+from seawall.config.values import Duration, Jitter, Rates, Says
 
 Preset = Literal["storage", "network", "service", "agent"]
 
@@ -112,14 +113,30 @@ class CircuitBreakerSection(Section):
 class RateLimiterSection(Section):
     """No more calls than so many in a time."""
 
-    rate: Rate | None = option(
-        None, "Calls allowed in a time.", example='rate = "60/minute"', otherwise="the preset's; required without one"
+    rate: Rates | None = option(
+        None, "Calls allowed in a time; of several, all must hold.", example='rate = "60/minute"',
+        otherwise="the preset's; required without one",
+    )  # fmt: skip
+    algorithm: Literal["token_bucket", "gcra", "sliding_log", "sliding_counter", "fixed_window"] | None = option(
+        None, "How it is counted: with a burst, or in windows.", otherwise='"token_bucket"'
     )
     burst: float | None = option(
         None, "Calls that may come at once after a quiet time.", ge=1,
         otherwise="the preset's, else the calls of one second",
     )  # fmt: skip
     max_wait: Duration | None = option(None, "How long a call may wait for its turn.", ge=0, otherwise="0")
+    cost: float | None = option(None, "What one call takes of it.", gt=0, otherwise="1")
+    key: str | None = option(
+        None, "An argument of the protected function: each of its values has a limit of its own.", min_length=1,
+        otherwise="one limit for all",
+    )  # fmt: skip
+    max_keys: int | None = option(
+        None, "Values of the key that are kept; the least recently used go.", ge=1, otherwise="10000"
+    )
+    key_ttl: Duration | None = option(
+        None, "A value that was not used for so long is forgotten.", gt=0, otherwise="1 h, or until the limit recovers"
+    )
+    shadow: bool | None = option(None, "Decide, count and report, but let everybody through.", otherwise="false")
 
 
 class BulkheadSection(Section):
@@ -131,6 +148,24 @@ class BulkheadSection(Section):
     )  # fmt: skip
     queue: int | None = option(None, "Calls that may wait for a place.", ge=0, otherwise=_else(0))
     max_wait: Duration | None = option(None, "How long each of them may wait.", ge=0, otherwise=_else(0))
+    order: Literal["fifo", "lifo", "adaptive"] | None = option(
+        None, "Who is served next: the first who came, the last, or the first until the queue has lasted 1 s.",
+        otherwise='"fifo"',
+    )  # fmt: skip
+    refuse_early: bool | None = option(
+        None, "Refuse at once who would probably wait longer than max_wait.", otherwise="false"
+    )
+    key: str | None = option(
+        None, "An argument of the protected function: each of its values has a bulkhead of its own.", min_length=1,
+        otherwise="one bulkhead for all",
+    )  # fmt: skip
+    max_keys: int | None = option(
+        None, "Values of the key that are kept; the least recently used go.", ge=1, otherwise="10000"
+    )
+    key_ttl: Duration | None = option(
+        None, "A value that was not used for so long is forgotten.", gt=0, otherwise="1 h"
+    )
+    shadow: bool | None = option(None, "Decide, count and report, but let everybody through.", otherwise="false")
 
 
 class TimeoutSection(Section):
@@ -190,6 +225,10 @@ class PipelineSection(Section):
             section: Section | None = getattr(self, kind)
             if section is not None:
                 found[kind] = {**found.get(kind, {}), **given(section)}
+        limit = found.get("rate_limiter", {})
+        own = self.rate_limiter is not None and "burst" in self.rate_limiter.model_fields_set
+        if not own and (_windows(limit) or isinstance(limit.get("rate"), list)):
+            limit.pop("burst", None)  # a preset's, which has no meaning here
         if self.deadline is not None:
             found["deadline"] = {"limit": self.deadline}
         return found
@@ -198,6 +237,24 @@ class PipelineSection(Section):
 def given(section: Section) -> dict[str, Any]:
     """The keys of a section that the file gives, with their values."""
     return {key: getattr(section, key) for key in type(section).model_fields if key in section.model_fields_set}
+
+
+def _windows(limit: Mapping[str, Any]) -> bool:
+    """Whether a rate limit counts in windows, which have no burst."""
+    return limit.get("algorithm") in {"sliding_log", "sliding_counter", "fixed_window"}
+
+
+def _limit_disagreements(limit: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What does not fit together in a rate limit."""
+    if "burst" in limit and _windows(limit):
+        yield "rate_limiter.burst", f'has no meaning with algorithm = "{limit["algorithm"]}": leave it out'
+    elif "burst" in limit and isinstance(limit.get("rate"), list) and len(limit["rate"]) > 1:
+        yield "rate_limiter.burst", "does not say which of several rates it is for: leave it out"
+    elif limit.get("cost") and limit["cost"] > limit.get("burst", math.inf):
+        yield "rate_limiter.cost", f"could never be paid: it must not be above burst ({limit['burst']:g})"
+    for kind in ("max_keys", "key_ttl"):
+        if kind in limit and "key" not in limit:
+            yield f"rate_limiter.{kind}", "has no effect without a key"
 
 
 def _disagreements(section: PipelineSection, numbers: Numbers) -> Iterator[tuple[str, str]]:
@@ -216,6 +273,7 @@ def _disagreements(section: PipelineSection, numbers: Numbers) -> Iterator[tuple
         yield f"retry.{'base' if here else 'cap'}", f"does not fit: base ({base:g} s) must not be above cap ({cap:g} s)"
     if section.retry is not None and section.retry.multiplier and retry.get("backoff", "exponential") != "exponential":
         yield "retry.multiplier", f'has no meaning with backoff = "{retry["backoff"]}": leave it out'
+    yield from _limit_disagreements(numbers.get("rate_limiter", {}))
     bulkhead = numbers.get("bulkhead", {})
     queue, wait = bulkhead.get("queue", 0), bulkhead.get("max_wait", 0.0)
     if wait and not queue:
