@@ -47,10 +47,12 @@ class SlidingCounter(Line):
             return math.inf
         number = window_of(start, window)
         while True:
-            room = limit + self.unit * max(1.0, limit) - cost - self.taken.get(number, 0.0)
+            room = limit - cost - self.taken.get(number, 0.0)
             before = self.taken.get(number - 1, 0.0)
-            if room >= 0:
-                share = min(1.0, room / before) if before else 1.0  # of the window before that may still count
+            if room >= -self.unit * max(1.0, limit):
+                share = (
+                    max(0.0, min(1.0, room / before)) if before else 1.0
+                )  # of the window before that may still count
                 return max(start, (number + (1.0 - share)) * window)
             number += 1
 

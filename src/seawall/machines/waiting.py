@@ -191,10 +191,10 @@ class Line:
         A refusal if a pause or a lower rate has come between and the time is now later than it may wait.
         """
         assert isinstance(place, Place)
-        self._clock(now)
+        at = self._clock(now)
         if place.gone:  # the rate has changed, and its cost can never be paid any more
             return self._reject("unreachable", None, place.ask, now)
-        if place.wake_at is not None and now < place.wake_at:
+        if place.wake_at is not None and place.wake_at - now > self._close(at):
             deadline = place.ask.deadline
             latest = min(place.entered_at + self.options.max_wait, math.inf if deadline is None else deadline)
             # a rounding more is no reason: the wait was accepted
@@ -202,7 +202,7 @@ class Line:
                 return place
             lack = place.wake_at - now
             self.abandon(place, now)
-            return self._reject(self._why(now + self.skew), lack, place.ask, now)
+            return self._reject(self._why(at), lack, place.ask, now)
         if place in self.waiting:
             self._remove(place)
         place.gone = True
