@@ -246,15 +246,34 @@ def _windows(limit: Mapping[str, Any]) -> bool:
 
 def _limit_disagreements(limit: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What does not fit together in a rate limit."""
+    yield from _key_disagreements("rate_limiter", limit)
     if "burst" in limit and _windows(limit):
         yield "rate_limiter.burst", f'has no meaning with algorithm = "{limit["algorithm"]}": leave it out'
     elif "burst" in limit and isinstance(limit.get("rate"), list) and len(limit["rate"]) > 1:
         yield "rate_limiter.burst", "does not say which of several rates it is for: leave it out"
     elif limit.get("cost") and limit["cost"] > limit.get("burst", math.inf):
         yield "rate_limiter.cost", f"could never be paid: it must not be above burst ({limit['burst']:g})"
-    for kind in ("max_keys", "key_ttl"):
-        if kind in limit and "key" not in limit:
-            yield f"rate_limiter.{kind}", "has no effect without a key"
+
+
+def _key_disagreements(kind: str, keys: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What has no effect without a key."""
+    for key in ("max_keys", "key_ttl"):
+        if key in keys and "key" not in keys:
+            yield f"{kind}.{key}", "has no effect without a key"
+
+
+def _bulkhead_disagreements(bulkhead: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What does not fit together in a bulkhead."""
+    yield from _key_disagreements("bulkhead", bulkhead)
+    queue, wait = bulkhead.get("queue", 0), bulkhead.get("max_wait", 0.0)
+    if wait and not queue:
+        yield "bulkhead.max_wait", "has no effect without a queue: set queue to the number of calls that may wait"
+    if bulkhead.get("order", "fifo") != "fifo" and not queue:
+        yield "bulkhead.order", "has no effect without a queue: set queue to the number of calls that may wait"
+    if bulkhead.get("refuse_early") and not wait:
+        yield "bulkhead.refuse_early", 'has no effect without a wait: set max_wait, for example max_wait = "5s"'
+    if queue and not wait:
+        yield "bulkhead.queue", 'lets nobody in without a wait: set max_wait, for example max_wait = "5s"'
 
 
 def _disagreements(section: PipelineSection, numbers: Numbers) -> Iterator[tuple[str, str]]:
@@ -274,12 +293,7 @@ def _disagreements(section: PipelineSection, numbers: Numbers) -> Iterator[tuple
     if section.retry is not None and section.retry.multiplier and retry.get("backoff", "exponential") != "exponential":
         yield "retry.multiplier", f'has no meaning with backoff = "{retry["backoff"]}": leave it out'
     yield from _limit_disagreements(numbers.get("rate_limiter", {}))
-    bulkhead = numbers.get("bulkhead", {})
-    queue, wait = bulkhead.get("queue", 0), bulkhead.get("max_wait", 0.0)
-    if wait and not queue:
-        yield "bulkhead.max_wait", "has no effect without a queue: set queue to the number of calls that may wait"
-    if queue and not wait:
-        yield "bulkhead.queue", 'lets nobody in without a wait: set max_wait, for example max_wait = "5s"'
+    yield from _bulkhead_disagreements(numbers.get("bulkhead", {}))
     limit = numbers.get("timeout", {}).get("limit")
     if section.deadline is not None and limit is not None and limit > section.deadline:
         key = "timeout" if section.timeout is not None else "deadline"

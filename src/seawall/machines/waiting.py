@@ -140,8 +140,8 @@ class Line:
 
     def _start(self, now: float) -> float:
         """From when on somebody new may go: after the pause, and nobody overtakes."""
-        last = self.waiting[-1].at if self.waiting else -math.inf
-        return max(now, self.gate, last)
+        start = max(now, self.gate)
+        return max(start, self.waiting[-1].at) if self.waiting else start
 
     # ----------------------------------------------------------- decisions
 

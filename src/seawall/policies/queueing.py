@@ -147,7 +147,8 @@ class QueueingPolicy(PolicyBase):
                 self._waits.observe(max(0.0, now - place.entered_at))
             moved = machine.moved() if isinstance(state, Rejection) else []
         self._publish()
-        self._wake(moved)
+        if moved:
+            self._wake(moved)
         return state
 
     def abandon(self, place: Parked) -> None:
@@ -157,7 +158,8 @@ class QueueingPolicy(PolicyBase):
             return
         with self._lock:
             woken = self._owner(place).abandon(place, self.clock.now())
-        self._wake(woken)
+        if woken:
+            self._wake(woken)
         if self._late or self._outbox:
             self._publish()
 
@@ -168,7 +170,8 @@ class QueueingPolicy(PolicyBase):
             return
         with self._lock:
             woken = self._owner(permit).leave(permit, verdict, self.clock.now(), retry_after)
-        self._wake(woken)
+        if woken:
+            self._wake(woken)
         if self._late or self._outbox:
             self._publish()
 

@@ -127,6 +127,7 @@ class RateLimiter(QueueingPolicy):
         self.algorithm: Algorithm = algorithm
         _known(algorithm)
         self._parts = self._read(rate, burst)
+        self._most = _capacity(self._parts)
         recovery = max(_recovery(options) for _, _, options in self._parts)
         ttl = max(3600.0, recovery) if key_ttl is None else key_ttl
         super().__init__(name, key=key, max_keys=max_keys, key_ttl=ttl, public_keys=public_keys, shadow=shadow)
@@ -151,7 +152,7 @@ class RateLimiter(QueueingPolicy):
     @property
     def burst(self) -> float:
         """The largest cost that can be paid: the burst, or the number of a window; the smallest of several."""
-        return min(options[1] if isinstance(options, RateOptions) else options.limit for _, _, options in self._parts)
+        return self._most
 
     def _read(
         self, rate: str | Sequence[str | Limit], burst: float | None
@@ -250,6 +251,7 @@ class RateLimiter(QueueingPolicy):
             )
         with self._lock:
             self._parts = parts
+            self._most = _capacity(parts)
         options = tuple(part[2] for part in parts)
         new: Any = options[0] if len(options) == 1 else SeveralOptions(options, self.max_wait)
         self._change(lambda machine, now: machine.update(new, now))
@@ -273,7 +275,7 @@ class RateLimiter(QueueingPolicy):
         self._change(lambda machine, now: machine.reset(now))
 
     def _check(self, ask: Ask) -> None:
-        cost, most = ask.cost, self.burst
+        cost, most = ask.cost, self._most
         if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 < cost <= most:
             raise ConfigurationError(
                 f'RateLimiter "{self.name}": cost = {cost!r}: must be above 0 and at most the burst of {most:g} '
@@ -335,6 +337,11 @@ def _options(rate: str, burst: float | None, algorithm: str, max_wait: float) ->
             'give a longer time, such as "1/2s" for "0.5/second"'
         )
     return WindowOptions(calls, period, max_wait)
+
+
+def _capacity(parts: list[tuple[str, str, RateOptions | WindowOptions]]) -> float:
+    """The largest cost that all of the limits can pay."""
+    return min(options.burst if isinstance(options, RateOptions) else options.limit for _, _, options in parts)
 
 
 def _recovery(options: RateOptions | WindowOptions) -> float:

@@ -155,3 +155,18 @@ def test_keys_of_a_limit_that_do_not_fit_together_are_mistakes_of_the_file(keys,
     with pytest.raises(ConfigurationErrors) as caught:
         from_text(f'[pipelines.a]\nrate_limiter = {{ rate = "5/second", {keys} }}\n')
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "keys, words",
+    [
+        ('order = "lifo"', 'bulkhead.order = "lifo": has no effect without a queue'),
+        ("refuse_early = true", "bulkhead.refuse_early = true: has no effect without a wait"),
+        ("key_ttl = 5", "bulkhead.key_ttl = 5: has no effect without a key"),
+    ],
+)
+def test_keys_of_a_bulkhead_that_do_not_fit_together_are_mistakes_of_the_file(keys, words):
+    """R-BH1"""
+    with pytest.raises(ConfigurationErrors) as caught:
+        from_text(f"[pipelines.a]\nbulkhead = {{ max_concurrent = 5, {keys} }}\n")
+    assert words in str(caught.value)
