@@ -36,7 +36,7 @@ from seawall.pipeline.registry import Registry, default_registry
 from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.fallback import Fallback
-from seawall.policies.rate_limiter import RateLimiter
+from seawall.policies.rate_limiter import Limit, RateLimiter
 from seawall.policies.retry import Retry
 from seawall.policies.stale_cache import StaleCache
 from seawall.policies.timeout import Deadline, Timeout
@@ -55,6 +55,7 @@ __all__ = [
     "FailureCount",
     "FailureRate",
     "Fallback",
+    "Limit",
     "Manager",
     "ManualPermit",
     "Outcome",

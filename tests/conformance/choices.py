@@ -19,4 +19,4 @@ DIFFERENT = {
 }
 
 #: Features whose absence excuses a core vector of a pattern that is built.
-MISSING_FROM_CORE = frozenset({"hedging", "shared_store", "sliding_window_log", "fixed_window", "gcra"})
+MISSING_FROM_CORE = frozenset({"hedging", "shared_store"})

@@ -72,3 +72,35 @@ def test_the_circuit_breakers_that_the_how_to_shows_do_what_it_says():
         "1. CircuitBreaker, now closed: opens on FailureCount(threshold=5, window=60.0), or FailureRate("
     )
     assert (growth, path, sent, state) == ("2.0", "/still/served", "sent", "feed is open")
+
+
+@pytest.mark.parametrize(
+    "page, lines",
+    [
+        (
+            "rate_limit.py",
+            [
+                "call 2 may go in 1 s",
+                "three patient calls took 2 s",
+                "strict: 5 of 6; next in 10.0 s",
+                "ann again: RateLimitedError",
+                "after the update: True",
+            ],
+        ),
+        (
+            "bulkhead.py",
+            [
+                "with a third slot: 0",
+                "ann inside, then ann and bob: ['BulkheadFullError', 'NoneType']",
+                "isolated: done in a worker",
+                "in shadow mode: both passed {'requests.allowed': 1, 'requests.shadow_rejected': 1}",
+            ],
+        ),
+    ],
+)
+def test_the_limits_of_the_how_to_do_what_their_pages_say(page, lines):
+    """R-RL1, R-BH1"""
+    result = subprocess.run(
+        [sys.executable, ROOT / "docs/how-to" / page], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert [line for line in lines if line not in result.stdout.splitlines()] == []

@@ -29,10 +29,18 @@ class BulkheadAgainstModel(RuleBasedStateMachine):
     guests = Bundle("guests")
 
     @initialize(
-        limit=st.integers(1, 3), queue=st.integers(0, 4), max_wait=st.sampled_from([None, 0.0, 0.125, 1.0, 100.0])
+        limit=st.integers(1, 3),
+        queue=st.integers(0, 4),
+        max_wait=st.sampled_from([None, 0.0, 0.125, 1.0, 100.0]),
+        order=st.sampled_from(["fifo", "lifo", "adaptive"]),
+        known=st.booleans(),
     )
-    def build(self, limit, queue, max_wait):
-        self.machine = BulkheadMachine("x", BulkheadOptions(limit, queue, max_wait))
+    def build(self, limit, queue, max_wait, order, known):
+        self.machine = BulkheadMachine("x", BulkheadOptions(limit, queue, max_wait, order))
+        self.order, self.busy_since = order, 0.0
+        if known:  # as if ten calls had taken half a second
+            self.machine.service, self.machine.finished = 0.5, 10
+        self.times: list[float] = [0.5] * 10 if known else []
         self.limit, self.queue, self.max_wait = limit, queue, max_wait
         self.now = 0.0
         self.inside: list[Permit] = []
@@ -43,15 +51,37 @@ class BulkheadAgainstModel(RuleBasedStateMachine):
         self.line = [guest for guest in self.line if guest.until is None or self.now < guest.until]
 
     def let_in(self, woken: list[Parked]) -> None:
-        """The machine must have let in exactly the first in line, in order."""
+        """The machine must have let in exactly those whose turn it is, in order."""
         self.leave_the_late()
-        expected = self.line[: max(0, self.limit - len(self.inside))]
+        line = self.line[::-1] if self.last_first() else self.line
+        expected = line[: max(0, self.limit - len(self.inside))]
         assert woken == [guest.place for guest in expected]
         for guest in expected:
             assert guest.place.permit is not None
             guest.permit = guest.place.permit
             self.inside.append(guest.permit)
             self.line.remove(guest)
+
+    def last_first(self) -> bool:
+        """Whether the last who came goes first."""
+        return self.order == "lifo" or (
+            self.order == "adaptive" and bool(self.line) and self.now - self.busy_since > 1.0
+        )
+
+    def expected_wait(self) -> float:
+        """Position × mean time / slots, the mean weighted by age; nothing while fewer than ten are known."""
+        if len(self.times) < 10:
+            return 0.0
+        mean = 0.0
+        for number, took in enumerate(self.times, 1):
+            mean += (took - mean) * max(0.1, 1 / number)
+        position = 1 if self.last_first() else len(self.line) + 1
+        return float(position * mean / self.limit)
+
+    @rule(limit=st.integers(1, 4))
+    def resize(self, limit):
+        self.limit = limit
+        self.let_in(self.machine.resize(limit, self.now))
 
     @rule(target=permits)
     def enter_at_once(self):
@@ -77,11 +107,13 @@ class BulkheadAgainstModel(RuleBasedStateMachine):
         elif len(self.line) >= self.queue:
             assert isinstance(granted, Rejection)
             assert granted.reason == "queue_full"
-        elif deadline is not None and deadline <= self.now:
+        elif deadline is not None and deadline <= self.now + self.expected_wait():
             assert isinstance(granted, Rejection)
             assert granted.reason == "deadline"
         else:
             assert isinstance(granted, Parked)
+            if not self.line:
+                self.busy_since = self.now
             ends = [end for end in (deadline, None if self.max_wait is None else self.now + self.max_wait) if end]
             self.line.append(Guest(granted, min(ends, default=None)))
             assert granted.wake_at == self.line[-1].until
@@ -97,6 +129,8 @@ class BulkheadAgainstModel(RuleBasedStateMachine):
         woken = self.machine.leave(permit, verdict, self.now)
         if permit in self.inside:
             self.inside.remove(permit)
+            if verdict is not Verdict.UNSENT:
+                self.times.append(self.now - permit.admitted_at)
             self.let_in(woken)
         else:
             assert woken == []
@@ -148,11 +182,12 @@ class BulkheadAgainstModel(RuleBasedStateMachine):
             return
         machine = self.machine
         assert sorted(machine.inside) == sorted(permit.id for permit in self.inside)
-        assert len(machine.inside) <= self.limit
         self.leave_the_late()
         waiting = [place for place in machine.waiting if place.until is None or self.now < place.until]
+        assert machine.queued == len(machine.waiting) == machine.shared.waiting
+        assert machine.shared.inside == len(machine.inside)
         assert waiting == [guest.place for guest in self.line]
-        assert not waiting or len(machine.inside) == self.limit, "a slot is free while somebody waits"
+        assert not waiting or len(machine.inside) >= self.limit, "a slot is free while somebody waits"
         oldest = min((permit.admitted_at for permit in self.inside), default=self.now)
         assert machine.oldest(self.now) == self.now - oldest
 

@@ -66,18 +66,22 @@ class BucketAgainstModel(RuleBasedStateMachine):
     def admit(self, cost: Fraction, active: Fraction | None = None) -> None:
         self.flows.append((self.active if active is None else active, cost))
 
-    def refund(self, cost: Fraction) -> None:
-        """Tokens come back, as many as the bucket has room for."""
-        before = self.tokens
-        self.tokens = min(self.burst, self.tokens + cost)
-        self.flows.append((self.active, before - self.tokens))
+    def refund(self, number: int, cost: Fraction) -> None:
+        """Tokens come back, as many as the bucket has room for; those from that number on go so much earlier."""
+        level = self.tokens + sum(each.cost for each in self.line if each.active > self.active)
+        back = min(self.burst, level + cost) - level
+        self.tokens += back
+        self.flows.append((self.active, -back))
+        self.move_up(number, back)
 
-    def give_up(self, entry: Place) -> None:
+    def give_up(self, number: int) -> None:
         """One in line goes without having called: what had come for it is given back, what had not never comes."""
-        if entry.moment <= self.now:
-            self.refund(entry.cost)
+        entry = self.line.pop(number)
+        if entry.active <= self.active:
+            self.refund(number, entry.cost)
         else:
-            self.tokens = min(self.burst, self.tokens + entry.cost)
+            self.tokens += entry.cost
+            self.move_up(number, entry.cost)
 
     # ------------------------------------------------------------ rules
 
@@ -154,8 +158,11 @@ class BucketAgainstModel(RuleBasedStateMachine):
 
     def leave_line(self, entry: Place) -> None:
         """Those behind move up by the tokens that come back, but not into the past or a pause."""
-        number = self.line.index(entry)
-        earlier = entry.cost / self.rate
+        self.give_up(self.line.index(entry))
+
+    def move_up(self, number: int, cost: Fraction) -> None:
+        """Those from that number on go earlier by what comes back."""
+        earlier = cost / self.rate
         floor = max(Fraction(self.now), self.gate)
         self.line = self.line[:number] + [
             Place(
@@ -166,9 +173,8 @@ class BucketAgainstModel(RuleBasedStateMachine):
             )
             if other.moment > self.now
             else other
-            for other in self.line[number + 1 :]
+            for other in self.line[number:]
         ]
-        self.give_up(entry)
 
     @rule(
         permit=permits,
@@ -181,7 +187,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
         if again or stale:
             return
         if verdict is Verdict.UNSENT:
-            self.refund(Fraction(permit.cost))
+            self.refund(0, Fraction(permit.cost))
         elif verdict is Verdict.THROTTLED and hint is not None:
             until = max(self.gate, Fraction(self.now + hint))
             longer = max(Fraction(0), until - max(self.gate, Fraction(self.now)))
@@ -215,9 +221,8 @@ class BucketAgainstModel(RuleBasedStateMachine):
     def fork(self):
         self.bucket.renew()
         self.era += 1
-        for each in self.line:
-            self.give_up(each)
-        self.line = []
+        while self.line:
+            self.give_up(len(self.line) - 1)
 
     # ------------------------------------------------------- invariants
 

@@ -13,7 +13,7 @@ from seawall.errors.kinds import CATEGORIES, KINDS
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(second|minute|hour|day)")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:/|per)\s*(?:\d+(?:\.\d+)?\s*)?(?:s|min|h|d|(?:second|minute|hour|day)s?)")
 JITTERS = ("none", "full", "equal", "decorrelated")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
@@ -50,10 +50,26 @@ def rate(value: object) -> str:
     """
     found = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
-        raise ValueError('must be a rate: a number, "/", and second, minute, hour or day, such as "60/minute"')
+        raise ValueError(
+            'must be a rate: a number, "/", and second, minute, hour or day, such as "60/minute", or so many of them, '
+            'such as "5/10s"'
+        )
     if float(found.group(1)) <= 0:
         raise ValueError("must allow at least something: leave rate_limiter out for no limit")
-    return found.group().replace(" ", "")
+    return found.group() if "per" in found.group() else found.group().replace(" ", "")
+
+
+def rates(value: object) -> str | list[str]:
+    """One rate, or a list of them.
+
+    Raises:
+        ValueError: saying what a rate looks like.
+    """
+    if isinstance(value, list):
+        if not value:
+            raise ValueError('must hold at least one rate, such as ["10/second", "100/minute"]')
+        return [rate(one) for one in value]
+    return rate(value)
 
 
 def jitter(value: object) -> str | float | tuple[float, float]:
@@ -174,6 +190,7 @@ def _kind(text: str) -> str:
 
 Duration = Annotated[float, BeforeValidator(duration), Says("duration")]
 Rate = Annotated[str, BeforeValidator(rate), Says("rate")]
+Rates = Annotated[str | list[str], PlainValidator(rates), Says("rate or list of rates")]
 Jitter = Annotated[str | float | tuple[float, float], PlainValidator(jitter), Says("text, number or pair")]
 Listen = Annotated[str, AfterValidator(_listen), Says("address")]
 Target = Annotated[str, AfterValidator(_target), Says("address")]

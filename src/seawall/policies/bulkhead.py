@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import BulkheadFullError, ConfigurationError
-from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, whole
-from seawall.machines.bulkhead import BulkheadMachine, BulkheadOptions
-from seawall.measure.histogram import Histogram
-from seawall.policies.base import PolicyBase
+from seawall.machines.bulkhead import BulkheadMachine, BulkheadOptions, Order
+from seawall.policies.queueing import QueueingPolicy
 
 if TYPE_CHECKING:
-    from seawall.core.verdict import Verdict
-    from seawall.drive.call import Shape
+    from seawall.drive.call import KeyRule, Shape
 
 
-class Bulkhead(PolicyBase):
+class Bulkhead(QueueingPolicy):
     """Lets at most `max_concurrent` calls run at once, so that one slow dependency cannot take every worker.
 
-    Threads and tasks of any number of loops stand in one first-come line. A slot is given back on every way out, and a
-    cancelled waiter leaves no trace.
+    Threads and tasks of any number of loops stand in one line. A slot is given back on every way out, and a cancelled
+    waiter leaves no trace. Once ten calls have ended, a caller is refused at entry if its deadline comes before
+    position × mean service time / `max_concurrent` seconds have passed.
 
     Args:
         max_concurrent: calls at once; from 1.
         queue: places to wait in; from 0, 0 by default.
         max_wait: seconds one may wait in the queue; above 0 where there is one; None leaves it to the deadline.
+        order: who is served next: "fifo" (default), "lifo", or "adaptive": the first come, until somebody has been
+            waiting without a break for 1 s, then the last come until the queue is empty. Those who came first in an
+            overload have mostly been given up by their own callers.
+        refuse_early: True refuses also at entry when the expected wait is above `max_wait`; by default (False) that
+            bound holds for real waits only, as the estimate may be wrong.
+        key: the name of an argument of the protected function, or a function of its arguments: a bulkhead for each
+            value.
+        max_keys: keys kept at once, from 1, 10 000 by default; those with somebody inside or waiting go last.
+        key_ttl: seconds after which an unused key is forgotten, above 0, an hour by default.
+        public_keys: whether keys may be written down; by default events and metrics show a hash.
+        shadow: True decides, counts and reports, but lets everybody through.
         name: see `PolicyBase`.
 
     Raises:
@@ -40,12 +47,23 @@ class Bulkhead(PolicyBase):
     rank = 7
     rejection = BulkheadFullError
     shape: Shape = "queue"
-    _state = (*PolicyBase._state, "_waits", "_machine")
 
     def __init__(
-        self, max_concurrent: int, *, queue: int = 0, max_wait: float | None = 0.0, name: str | None = None
+        self,
+        max_concurrent: int,
+        *,
+        queue: int = 0,
+        max_wait: float | None = 0.0,
+        order: Order = "fifo",
+        refuse_early: bool = False,
+        key: KeyRule | None = None,
+        max_keys: int = 10_000,
+        key_ttl: float = 3600.0,
+        public_keys: bool = False,
+        shadow: bool = False,
+        name: str | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, key=key, max_keys=max_keys, key_ttl=key_ttl, public_keys=public_keys, shadow=shadow)
         whole("Bulkhead.max_concurrent", max_concurrent, 1)
         whole("Bulkhead.queue", queue, 0)
         if max_wait is not None:
@@ -55,95 +73,72 @@ class Bulkhead(PolicyBase):
                 f"Bulkhead.queue = {queue}: with max_wait = 0 nobody would ever wait in it; "
                 "give max_wait in seconds, or None for as long as the deadline allows"
             )
-        self.options = BulkheadOptions(max_concurrent, queue, max_wait)
+        if order not in {"fifo", "lifo", "adaptive"}:
+            raise ConfigurationError(f'Bulkhead.order = {order!r}: must be "fifo", "lifo" or "adaptive"')
+        if order != "fifo" and not queue:
+            raise ConfigurationError(f"Bulkhead.order = {order!r}: has no meaning without a queue; give queue = 50")
+        if not isinstance(refuse_early, bool):
+            raise ConfigurationError(f"Bulkhead.refuse_early = {refuse_early!r}: must be True or False")
+        if refuse_early and not max_wait:
+            raise ConfigurationError(
+                f"Bulkhead.refuse_early = True: has no meaning with max_wait = {max_wait!r}; give max_wait in seconds"
+            )
+        self.options = BulkheadOptions(max_concurrent, queue, max_wait, order, refuse_early)
         self._begin()
 
-    def _begin(self) -> None:
-        super()._begin()
-        self._waits = Histogram()
-        self._machine = BulkheadMachine(self.name, self.options)
-        self._outbox = self._machine.outbox
+    def _make(self, name: str) -> BulkheadMachine:
+        return BulkheadMachine(name, self.options, self._shared)
 
-    def enter(self, ask: Ask, make_waiter: Callable[[], Waiter]) -> Permit | Parked | Rejection:
-        """A slot, a place in line, or a refusal."""
+    def _needed(self, machine: BulkheadMachine, now: float) -> bool:
+        return bool(machine.inside or machine.queued)
+
+    def resize(self, max_concurrent: int) -> None:
+        """Other slots from now on: more are there at once and wake who waits; fewer as calls end, none is cancelled.
+
+        Raises:
+            ConfigurationError: if it is not a whole number from 1.
+        """
+        whole("Bulkhead.max_concurrent", max_concurrent, 1)
         with self._lock:
-            granted = self._machine.enter(ask, self.clock.now())
-            if isinstance(granted, Parked):
-                granted.waiter = make_waiter()
-            elif isinstance(granted, Permit):
-                self._waits.observe(0.0)
-        self._publish()
-        return granted
-
-    def claim(self, place: Parked) -> Permit | Parked | Rejection:
-        """What has become of a place."""
-        with self._lock:
-            now = self.clock.now()
-            state = self._machine.claim(place, now)
-            if isinstance(state, Permit):
-                self._waits.observe(now - place.entered_at)
-        self._publish()
-        return state
-
-    def abandon(self, place: Parked) -> None:
-        """One who waited goes away, perhaps with a slot just given to it: the next gets that."""
-        if self._lock._is_owned():
-            self._put_off(self.abandon, place)
-            return
-        with self._lock:
-            woken = self._machine.abandon(place, self.clock.now())
-        if woken:
-            self._wake(woken)
-        if self._late:
-            self._publish()
-
-    def leave(self, permit: Permit, verdict: Verdict, *, retry_after: float | None = None) -> None:
-        """A call has ended: its slot goes to the first who waits."""
-        if self._lock._is_owned():
-            self._put_off(self.leave, permit, verdict, retry_after=retry_after)
-            return
-        with self._lock:
-            woken = self._machine.leave(permit, verdict, self.clock.now(), retry_after)
-        if woken:
-            self._wake(woken)
-        if self._late:
-            self._publish()
-
-    def _wake(self, woken: list[Parked]) -> None:
-        """Wake those who got a slot; one whose loop is closed is abandoned, and its slot goes on to the next."""
-        left = deque(woken)
-        while left:  # not by recursion: thousands may have waited on one loop
-            place = left.popleft()
-            if place.waiter is not None and not place.waiter.wake():
-                with self._lock:
-                    left.extend(self._machine.abandon(place, self.clock.now()))
+            self.options = self.options._replace(limit=max_concurrent)
+        self._change(lambda machine, now: machine.resize(max_concurrent, now))
 
     def reset(self) -> None:
         """Nothing to reset: slots are given back by those who hold them."""
 
-    def _renamed(self) -> None:
-        self._machine.name = self.name
-
-    def _renew(self) -> None:
-        self._machine.renew()
-
     def snapshot(self) -> PolicySnapshot:
-        """The bulkhead at this moment; see `PolicyBase.snapshot`."""
+        """The bulkhead at this moment; see `PolicyBase.snapshot`.
+
+        With keys, the sums over all of them, and the largest saturation and ages.
+        """
         with self._lock:
-            machine = self._machine
+            now = self.clock.now()
+            machines: list[BulkheadMachine] = list(self._machines())
+            options = self.options
+            most = max((len(machine.inside) for machine in machines), default=0)
+            details: dict[str, Any] = {
+                "options": {"queue": options.queue, "max_wait": options.max_wait, "order": options.order}
+            }
+            queue_age = max((machine.queue_age(now) for machine in machines), default=0.0)
+            gauges = {
+                "in_flight": self._shared.inside,
+                "limit": options.limit,
+                "queued": self._shared.waiting,
+                "oldest": max((machine.oldest(now) for machine in machines), default=0.0),
+                "saturation": most / options.limit,
+                "queue_age": queue_age,
+            }
+            if self._table is not None:
+                gauges["keys"] = len(self._table)
+                details["busiest"] = self._busiest()
             snapshot = PolicySnapshot(
                 kind=self.kind,
                 name=self.name,
                 pipelines=self.pipelines,
-                counters={f"requests.{what}": count for what, count in machine.counts.items()},
-                gauges={
-                    "in_flight": len(machine.inside),
-                    "limit": self.options.limit,
-                    "queued": len(machine.waiting),
-                    "oldest": machine.oldest(self.clock.now()),
-                },
+                counters=self._counters(),
+                gauges=gauges,
                 histograms={"wait": self._waits.data()},
-                details={"options": {"queue": self.options.queue, "max_wait": self.options.max_wait}},
+                details=details,
             )
         self._publish()
         return snapshot

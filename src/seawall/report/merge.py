@@ -20,7 +20,7 @@ _RANK = {
     "closed": 1,
 }
 #: Gauges of which the largest counts; all others are summed over the workers.
-_LARGEST = frozenset({"retry_after", "oldest"})
+_LARGEST = frozenset({"retry_after", "oldest", "saturation", "queue_age"})
 
 PolicyKey = tuple[str, str]
 Counts = dict[str, int]

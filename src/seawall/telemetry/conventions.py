@@ -39,7 +39,7 @@ CIRCUIT_CHANGES = tuple(
 
 CALL_RESULTS = ("success", "failure", "rejected", "shadow_rejected")
 PIPELINE_RESULTS = ("success", "degraded", "failure", "rejected", "cancelled")
-LIMIT_RESULTS = ("allowed", "rejected")
+LIMIT_RESULTS = ("allowed", "rejected", "shadow_rejected")
 TIMEOUT_RESULTS = ("ok", "timed_out")
 CHECK_RESULTS = ("success", "failure")
 RETRY_REASONS = ("attempts", "not_retryable", "deadline", "max_time", "rejected", "retry_after_too_long")
@@ -94,6 +94,9 @@ METRICS: dict[str, Metric] = {
         Metric("rate_limiter_tokens", "gauge", ("name",), "Tokens left at present."),
         Metric("rate_limiter_wait_seconds", "histogram", ("name",), "How long calls waited for a token."),
         Metric("rate_limiter_waiting", "gauge", ("name",), "Calls that wait for a token at present."),
+        Metric(
+            "rate_limiter_keys", "gauge", ("name",), "Keys that have a limit of their own at present; 0 without keys."
+        ),
         # bulkhead
         Metric("bulkhead_requests_total", "counter", ("name", "result"), "Calls that asked for a slot."),
         Metric("bulkhead_in_flight", "gauge", ("name",), "Calls that hold a slot at present."),
@@ -101,6 +104,13 @@ METRICS: dict[str, Metric] = {
         Metric("bulkhead_wait_seconds", "histogram", ("name",), "How long calls waited for a slot."),
         Metric("bulkhead_limit", "gauge", ("name",), "Slots there are."),
         Metric("bulkhead_oldest_seconds", "gauge", ("name",), "Age of the oldest call that holds a slot."),
+        Metric(
+            "bulkhead_saturation_ratio", "gauge", ("name",), "Slots in use; of the busiest key where there are keys."
+        ),
+        Metric("bulkhead_queue_age_seconds", "gauge", ("name",), "How long the one that waits longest has waited."),
+        Metric(
+            "bulkhead_keys", "gauge", ("name",), "Keys that have a bulkhead of their own at present; 0 without keys."
+        ),
         # timeout, deadline, fallback
         Metric("timeout_calls_total", "counter", ("name", "result"), "Attempts under a timeout, by whether it struck."),
         Metric(

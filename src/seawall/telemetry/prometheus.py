@@ -215,6 +215,7 @@ def _rate_limiter(page: Page, policy: PolicySnapshot) -> None:
     _results(page, "rate_limiter_requests_total", policy, names.LIMIT_RESULTS)
     page.add("rate_limiter_tokens", (policy.name,), policy.gauges.get("tokens", 0))
     page.add("rate_limiter_waiting", (policy.name,), policy.gauges.get("waiting", 0))
+    page.add("rate_limiter_keys", (policy.name,), policy.gauges.get("keys", 0))
     _histogram(page, "rate_limiter_wait_seconds", policy, "wait")
 
 
@@ -226,6 +227,9 @@ def _bulkhead(page: Page, policy: PolicySnapshot) -> None:
         ("queued", "queued"),
         ("limit", "limit"),
         ("oldest", "oldest_seconds"),
+        ("saturation", "saturation_ratio"),
+        ("queue_age", "queue_age_seconds"),
+        ("keys", "keys"),
     ):
         page.add(f"bulkhead_{metric}", (policy.name,), policy.gauges.get(gauge, 0))
     _histogram(page, "bulkhead_wait_seconds", policy, "wait")

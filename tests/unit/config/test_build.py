@@ -7,7 +7,9 @@ from seawall.config.load import from_text
 from seawall.config.mistakes import ConfigurationErrors
 from seawall.pipeline.manager import Manager
 from seawall.pipeline.presets import PRESETS
+from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.circuit_breaker import CircuitBreaker
+from seawall.policies.rate_limiter import RateLimiter
 
 
 def details(text):
@@ -178,3 +180,75 @@ def test_a_mistake_in_another_section_refuses_the_whole_file(tmp_path):
     path.write_text('[pipelines.a]\npreset = "agent"\n[server]\nport = 1\n')
     with pytest.raises(ConfigurationErrors, match=r":4: server\.port = 1: unknown key"):
         pipelines_from_file(path)
+
+
+def test_a_limit_and_a_bulkhead_take_all_their_keys():
+    """R-RL1, R-BH1"""
+    (section,) = from_text(
+        """
+[pipelines.a.rate_limiter]
+rate = ["10/second", "100 per 5 min"]
+algorithm = "sliding_log"
+cost = 2
+key = "tenant"
+max_keys = 50
+key_ttl = "2h"
+shadow = true
+[pipelines.a.bulkhead]
+max_concurrent = 3
+queue = 5
+max_wait = 2
+order = "adaptive"
+refuse_early = true
+key = "tenant"
+"""
+    ).pipelines.values()
+    limiter, bulkhead = policies(section)
+    assert isinstance(limiter, RateLimiter)
+    assert isinstance(bulkhead, Bulkhead)
+    assert limiter.rate == "10/second, 100 per 5 min"
+    assert (limiter.algorithm, limiter.cost, limiter.key) == ("sliding_log", 2.0, "tenant")
+    assert (limiter.max_keys, limiter.key_ttl, limiter.shadow) == (50, 7200.0, True)
+    assert (bulkhead.options.order, bulkhead.options.refuse_early, bulkhead.key) == ("adaptive", True, "tenant")
+
+
+def test_a_presets_burst_gives_way_to_an_algorithm_without_one():
+    """R-RL1"""
+    (section,) = from_text(
+        '[pipelines.a]\npreset = "agent"\nrate_limiter = { algorithm = "fixed_window" }\n'
+    ).pipelines.values()
+    limiter = next(policy for policy in policies(section) if isinstance(policy, RateLimiter))
+    assert (limiter.rate, limiter.burst) == ("60/minute", 60.0)
+
+
+@pytest.mark.parametrize(
+    "keys, words",
+    [
+        ('algorithm = "gcra", burst = 2, cost = 3', "rate_limiter.cost = 3: could never be paid"),
+        (
+            'algorithm = "sliding_log", burst = 2',
+            'rate_limiter.burst = 2: has no meaning with algorithm = "sliding_log"',
+        ),
+        ("max_keys = 5", "rate_limiter.max_keys = 5: has no effect without a key"),
+    ],
+)
+def test_keys_of_a_limit_that_do_not_fit_together_are_mistakes_of_the_file(keys, words):
+    """R-RL1"""
+    with pytest.raises(ConfigurationErrors) as caught:
+        from_text(f'[pipelines.a]\nrate_limiter = {{ rate = "5/second", {keys} }}\n')
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "keys, words",
+    [
+        ('order = "lifo"', 'bulkhead.order = "lifo": has no effect without a queue'),
+        ("refuse_early = true", "bulkhead.refuse_early = true: has no effect without a wait"),
+        ("key_ttl = 5", "bulkhead.key_ttl = 5: has no effect without a key"),
+    ],
+)
+def test_keys_of_a_bulkhead_that_do_not_fit_together_are_mistakes_of_the_file(keys, words):
+    """R-BH1"""
+    with pytest.raises(ConfigurationErrors) as caught:
+        from_text(f"[pipelines.a]\nbulkhead = {{ max_concurrent = 5, {keys} }}\n")
+    assert words in str(caught.value)

@@ -24,6 +24,7 @@ from seawall import (
     Timeout,
 )
 from seawall.backoff import Backoff, Custom, Exponential, Linear
+from seawall.policies.rate_limiter import parse_rate
 
 CASES = [
     # what is built, the place, the value, a word of the remedy
@@ -101,6 +102,20 @@ CASES = [
     (lambda: CircuitBreaker(key="host", key_ttl=0), "CircuitBreaker.key_ttl", "0", "above 0"),
     (lambda: CircuitBreaker(chance=0.5), "CircuitBreaker.chance", "0.5", "function"),
     (lambda: RateLimiter("60"), "RateLimiter.rate", "'60'", "60/minute"),
+    (lambda: RateLimiter("5/0s"), "RateLimiter.rate", "'5/0s'", "5 per 10 seconds"),
+    (lambda: RateLimiter("5 every minute"), "RateLimiter.rate", "'5 every minute'", "5 per 10 seconds"),
+    (lambda: RateLimiter([]), "RateLimiter.rate", "[]", "give one"),
+    (lambda: RateLimiter(["1/second", "x"]), "RateLimiter.rate", "'x'", "60/minute"),
+    (lambda: RateLimiter(["1/s", "2/min"], burst=5), "RateLimiter.burst", "5", "Limit(rate, burst="),
+    (lambda: RateLimiter("1/second", algorithm="leaky"), "RateLimiter.algorithm", "'leaky'", "sliding_log"),
+    (lambda: RateLimiter("9/s", algorithm="fixed_window", burst=3), "RateLimiter.burst", "3", "leave it out"),
+    (lambda: RateLimiter("0.5/s", algorithm="sliding_log"), "RateLimiter.rate", "'0.5/s'", "1/2s"),
+    (lambda: RateLimiter("1/second", cost=0), "RateLimiter.cost", "0", "above 0"),
+    (lambda: RateLimiter("1/second", key=3), "RateLimiter.key", "3", "name of an argument"),
+    (lambda: RateLimiter("1/second", key=" "), "RateLimiter.key", "' '", "not empty"),
+    (lambda: RateLimiter("1/second", key="a", max_keys=0), "RateLimiter.max_keys", "0", "at least 1"),
+    (lambda: RateLimiter("1/day", key="a", key_ttl=60), "RateLimiter.key_ttl", "60", "at least 86400"),
+    (lambda: RateLimiter("1/second", shadow="yes"), "RateLimiter.shadow", "'yes'", "True or False"),
     (lambda: RateLimiter("60/fortnight"), "RateLimiter.rate", "'60/fortnight'", "60/minute"),
     (lambda: RateLimiter("0/minute"), "RateLimiter.rate", "'0/minute'", "above 0"),
     (lambda: RateLimiter("inf/minute"), "RateLimiter.rate", "'inf/minute'", "above 0"),
@@ -172,6 +187,23 @@ def test_a_pin_needs_an_owner_and_a_reason(how):
             breaker.force(how, owner=owner, reason=reason)
     with pytest.raises(ConfigurationError, match=r"force.expires_in = 0: .*above 0"):
         breaker.force(how, owner="mia", reason="why", expires_in=0)
+
+
+@pytest.mark.parametrize(
+    "text, calls, period",
+    [
+        ("60/minute", 60.0, 60.0),
+        ("1000/second", 1000.0, 1.0),
+        ("5/10s", 5.0, 10.0),
+        ("5 per 10 seconds", 5.0, 10.0),
+        ("1.5 / 2 min", 1.5, 120.0),
+        ("3 per hour", 3.0, 3600.0),
+        ("7/days", 7.0, 86400.0),
+    ],
+)
+def test_a_rate_is_a_number_of_calls_in_any_time(text, calls, period):
+    """R-RL1"""
+    assert parse_rate(text) == (calls, period)
 
 
 def test_a_pin_to_an_unknown_state_names_the_known_ones():
