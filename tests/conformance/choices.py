@@ -7,14 +7,8 @@ DIFFERENT = {
     "cb-polly-26": "reading the state changes nothing; the transition comes with the next call",
     "cb-pybreaker-03": "the call that trips the circuit raises its own error",
     "cb-pybreaker-11": "an excluded error is neutral and does not end a run of failures",
-    "cb-gobreaker-03": "half_open_max_calls bounds the trial calls at once, not those of a half-open period in all",
-    "cb-r4j-13": "trials judged by their rate are settled as soon as those to come cannot change it",
-    "cb-r4j-14": "trials judged by their rate are settled as soon as those to come cannot change it",
-    "cb-r4j-19": "trials judged by their rate are settled as soon as those to come cannot change it",
     "cb-r4j-24": "a circuit that only watches goes on making its transitions",
     "cb-polly-13": "every time window slides in ten buckets, however short it is",
-    "rt-go-retry-01": "Fibonacci begins 1, 1, 2, 3",
-    "rt-go-retry-03": "Fibonacci begins 1, 1, 2, 3",
     "rt-failsafe-03": "delays are not cut to whole units",
 }
 

@@ -272,3 +272,13 @@ def test_a_waiting_limiter_inside_a_retry_takes_one_token_for_each_attempt():
             pipeline.call(Scripted([ConnectionError()]))
         assert clock.now() == pytest.approx(2.0)
         assert limiter.snapshot().counters["requests.allowed"] == 3
+
+
+def test_a_pause_that_is_known_to_be_wrong_can_be_left_out():
+    """R-RT3: two attempts without waiting, though the dependency asks for an hour."""
+
+    def scenario(driven):
+        return moments(driven, AskedError(3600.0))
+
+    options = {"backoff": Constant(base=1.0, jitter="none"), "respect_retry_after": False}
+    assert run_both(lambda: [retry(2, **options)], scenario) == [0.0, 1.0]

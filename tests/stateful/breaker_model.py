@@ -52,6 +52,7 @@ class Way:
     max_open: float = 6.0
     trials: int | None = None  # judged together by `rate`
     rate: float = 0.5
+    early: bool = True
     max_half_open: float | None = None
     ramp: float = 0.0
     shadow: bool = False
@@ -121,6 +122,8 @@ class Model:
         self.ends.append(failed)
         if self.way.trials is None:
             return "open" if failed else "closed" if len(self.ends) == self.to_close else None
+        if not self.way.early and len(self.ends) < self.way.trials:
+            return None
         left, bad, rate = self.way.trials - len(self.ends), sum(self.ends), Fraction(str(self.way.rate))
         if Fraction(bad, self.way.trials) >= rate:  # even if all others succeed
             return "open"
@@ -180,6 +183,8 @@ class Model:
                 return self.refuse("open", self.due - now)
             self.half_open(now)
         places = self.at_once
+        if self.way.trials is None:  # no more than can still matter
+            places = min(places, max(self.at_once, self.to_close) - sum(not bad for bad in self.ends))
         if self.way.trials is not None:
             places = min(places, self.way.trials - len(self.ends))
         if len(self.out) >= places:

@@ -47,6 +47,7 @@ ways = st.builds(
     max_open=st.sampled_from([4.0, 6.0]),
     trials=st.sampled_from([None, None, 1, 3, 5]),
     rate=st.sampled_from([0.25, 0.4, 0.5, 1.0]),
+    early=st.sampled_from([True, True, False]),
     max_half_open=st.sampled_from([None, None, 1.0, 4.0]),
     ramp=st.sampled_from([0.0, 0.0, 4.0]),
     shadow=st.sampled_from([False, False, False, True]),
@@ -57,8 +58,8 @@ def as_options(trip: Any, recovery: float, at_once: int, to_close: int, lease: f
     """The same settings as the machine takes them."""
     return BreakerOptions(
         trip, recovery, at_once, to_close, lease, way.growth, way.cap, way.jitter, way.max_open,
-        "consecutive" if way.trials is None else "rate", way.trials or 1, way.rate, way.max_half_open, way.ramp,
-        way.shadow,
+        "consecutive" if way.trials is None else "rate", way.trials or 1, way.rate, way.early, way.max_half_open,
+        way.ramp, way.shadow,
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def _retry(keys: Mapping[str, Any]) -> Retry:
     """A retry from its keys."""
     rule = _BACKOFFS[keys.get("backoff", "exponential")]
     known = ("base", "cap", "jitter") + (("multiplier",) if rule is backoff.Exponential else ())
-    plain = ("attempts", "max_time", "retry_after_cap", "retryable", "idempotent", "nested")
+    plain = ("attempts", "max_time", "retry_after_cap", "respect_retry_after", "retryable", "idempotent", "nested")
     rest = {key: keys[key] for key in plain if key in keys}
     if "budget" in keys:
         rest["budget"] = RetryBudget(**given(keys["budget"])) if keys["budget"] else None

@@ -56,6 +56,9 @@ class RetrySection(Section):
         None, "Kinds or categories of errors that may be tried again.", strict=False,
         example='retryable = ["network", "rate_limit"]', otherwise="failures, timeouts and throttling",
     )  # fmt: skip
+    respect_retry_after: bool | None = option(
+        None, "Heed the pauses the dependency asks for; false only if they are known to be wrong.", otherwise="true"
+    )
     idempotent: Annotated[bool | Literal["key"], Says('boolean or "key"')] | None = option(
         None, 'Whether doing it twice does no harm; "key" makes a key for each call.', otherwise="true"
     )
@@ -85,6 +88,7 @@ class RateRuleSection(Section):
     min_calls: int | None = option(
         None, "Below so many calls nothing is judged.", ge=1, otherwise="10, or calls if that is less"
     )
+    tumbling: bool = option(False, "Clear the whole window when it ends, instead of letting it slide.")
 
     @model_validator(mode="after")
     def _one_window(self) -> Self:
@@ -93,6 +97,8 @@ class RateRuleSection(Section):
             raise cross(
                 "calls", "stands beside window: a rate looks at a time or at a number of calls, so remove one of them"
             )
+        if self.calls is not None and self.tumbling:
+            raise cross("tumbling", "has no meaning beside calls: only a window of time can tumble")
         if self.calls is not None and self.min_calls is not None and self.min_calls > self.calls:
             raise cross("min_calls", f"must not be above calls ({self.calls}), or nothing is ever judged")
         return self
@@ -150,6 +156,9 @@ class CircuitBreakerSection(Section):
         None, 'The part of failed ones at which it opens again; only with half_open = "rate".', gt=0, le=1,
         otherwise="0.5",
     )  # fmt: skip
+    half_open_early: bool = option(
+        True, 'Settle as soon as the trials to come cannot change it; only with half_open = "rate".'
+    )
     max_half_open: Duration | None = option(
         None, "A circuit that trial calls have not settled by then opens again.", gt=0, otherwise="no limit"
     )
@@ -171,6 +180,8 @@ class CircuitBreakerSection(Section):
             for key in ("half_open_trials", "half_open_failure_rate"):
                 if getattr(self, key) is not None:
                     raise cross(key, 'has no meaning without half_open = "rate": add that, or leave it out')
+            if not self.half_open_early:
+                raise cross("half_open_early", 'has no meaning without half_open = "rate": add that, or leave it out')
         if self.key is None:
             for key in ("max_keys", "key_ttl"):
                 if getattr(self, key) is not None:

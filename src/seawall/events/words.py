@@ -48,12 +48,19 @@ def _opened(e: Any) -> str:
     """The sentence for CircuitOpened."""
     reasons = {
         "tripped": why(e.evidence) or "its trip rule was met",
-        "trial_failed": f"a trial call failed{_because(e.evidence)}",
+        "trial_failed": f"{_trials(e.evidence)} failed{_because(e.evidence)}",
         "lease_ended": "a trial call did not return within its lease",
         "half_open_ended": "its trial calls did not settle it in time",
         "manual": "opened by hand",
     }
     return f'Circuit "{e.name}" opened: {reasons.get(e.reason, e.reason)}. Next trial in {seconds(e.retry_after)}.'
+
+
+def _trials(evidence: Mapping[str, Any]) -> str:
+    """The trial calls that opened a circuit again: one, or so many of those judged together."""
+    if not evidence.get("calls"):
+        return "a trial call"
+    return f"{evidence['failures'] + evidence['slow']} of {evidence['calls']} trial calls"
 
 
 def _because(evidence: Mapping[str, Any]) -> str:

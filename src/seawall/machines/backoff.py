@@ -135,11 +135,25 @@ class Exponential(Backoff):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fibonacci(Backoff):
-    """t = base × F(n + 1), where F is 1, 1, 2, 3, 5 and so on."""
+    """t = base × F(n + 1), where F is 1, 1, 2, 3, 5 and so on.
+
+    Args:
+        start: the first two numbers, each at least 0 and not both 0; (1, 1) by default, and (1, 2) in some libraries.
+    """
+
+    start: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        Backoff.__post_init__(self)
+        pair = self.start
+        if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(n, int) and n >= 0 for n in pair)):
+            raise ConfigurationError(f"Fibonacci.start = {pair!r}: must be two whole numbers of at least 0")
+        if pair == (0, 0):
+            raise ConfigurationError("Fibonacci.start = (0, 0): every delay would be 0; use (1, 1)")
 
     def raw(self, n: int) -> float:
         """T = base × F(n + 1); infinite once past what a float can hold."""
-        a, b = 1.0, 1.0
+        a, b = (float(number) for number in self.start)
         for _ in range(min(n, 1500)):  # F(1477) is the largest that a float holds
             a, b = b, a + b
         return self.base * a if self.base else 0.0

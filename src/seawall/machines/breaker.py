@@ -153,9 +153,10 @@ class Breaker(Circuit):
         slow = not failed and self._slow(duration)
         if slow:
             self.causes.append("slow")
-        settled = self.score.add(failed=failed or slow)
+        settled = self.score.add(failed=failed, slow=slow)
         if settled == "open":
-            self._to_open("trial_failed", {"causes": dict(Counter(self.causes))}, now, retry_after)
+            evidence = {**self.score.evidence(), "causes": dict(Counter(self.causes))}
+            self._to_open("trial_failed", evidence, now, retry_after)
         elif settled == "closed":
             self._to_closed("trials_succeeded", now)
 

@@ -43,6 +43,7 @@ class BreakerOptions(NamedTuple):
         half_open: "consecutive" (the first failed trial opens) or "rate" (many trials are judged together).
         half_open_trials: how many are judged together.
         half_open_failure_rate: the share of failed ones that opens the circuit.
+        half_open_early: settle that as soon as the trials to come cannot change it, or only when all have ended.
         max_half_open: seconds after which a half-open circuit opens again; None for never.
         ramp: seconds over which a circuit that has closed lets more and more calls through; 0 for all at once.
         shadow: decide, count and report, but refuse nothing.
@@ -60,6 +61,7 @@ class BreakerOptions(NamedTuple):
     half_open: HalfOpen = "consecutive"
     half_open_trials: int = 10
     half_open_failure_rate: float = 0.5
+    half_open_early: bool = True
     max_half_open: float | None = None
     ramp: float = 0.0
     shadow: bool = False

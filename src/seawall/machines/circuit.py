@@ -111,7 +111,7 @@ class Circuit:
         trial.era = 0
         self.causes.append("no result")
         if self.score.add(failed=True) == "open":
-            self._to_open("lease_ended", {"causes": dict(Counter(self.causes))}, at)
+            self._to_open("lease_ended", {**self.score.evidence(), "causes": dict(Counter(self.causes))}, at)
 
     def _bound(self, now: float) -> None:
         """Let nothing lie further ahead than it can: a clock that went back costs one more period, and no more."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from seawall.core.errors import ConfigurationError
 from seawall.core.validate import duration, number, whole
-from seawall.measure.windows import CountWindow, TimeWindow
+from seawall.measure.windows import CountWindow, TimeWindow, TumblingWindow
 
 
 class Tracker(Protocol):
@@ -113,6 +113,7 @@ class FailureRate:
         rate: 0 < rate <= 1; reached means `>=`.
         window: seconds of a time window in ten buckets; 30 by default. Not used when `calls` is given.
         calls: size of a window of the last calls, instead of time.
+        tumbling: True for a time window that is cleared as a whole when it ends, instead of one that slides.
         min_calls: judge only from this many calls on; 10 by default, as Python services often see little traffic; at
             most `calls`.
     """
@@ -121,13 +122,17 @@ class FailureRate:
     window: float = 30.0
     calls: int | None = None
     min_calls: int = 10
+    tumbling: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_rate(self)
 
     def tracker(self) -> Tracker:
         """Fresh counts."""
-        return _Rate(self.rate, self.window, self.calls, self.min_calls, None)
+        return _Rate(self, None)
+
+    def __str__(self) -> str:
+        return _words(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ class SlowRate:
     Args:
         rate: 0 < rate <= 1; reached means `>=`.
         slower_than: seconds; exactly that long is not slow.
-        window, calls, min_calls: as for `FailureRate`.
+        window, calls, min_calls, tumbling: as for `FailureRate`.
     """
 
     rate: float = 0.5
@@ -145,6 +150,7 @@ class SlowRate:
     window: float = 30.0
     calls: int | None = None
     min_calls: int = 10
+    tumbling: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_rate(self)
@@ -152,7 +158,15 @@ class SlowRate:
 
     def tracker(self) -> Tracker:
         """Fresh counts."""
-        return _Rate(self.rate, self.window, self.calls, self.min_calls, self.slower_than)
+        return _Rate(self, self.slower_than)
+
+    def __str__(self) -> str:
+        return _words(self)
+
+
+def _words(rule: FailureRate | SlowRate) -> str:
+    """A rule as code would say it; the rare kind of window only where it is meant."""
+    return f"{repr(rule)[:-1]}, tumbling=True)" if rule.tumbling else repr(rule)
 
 
 def _check_rate(rule: FailureRate | SlowRate) -> None:
@@ -161,6 +175,8 @@ def _check_rate(rule: FailureRate | SlowRate) -> None:
     number(f"{where}.rate", rule.rate, above=True, most=1.0)
     duration(f"{where}.window", rule.window)
     whole(f"{where}.min_calls", rule.min_calls, 1)
+    if rule.calls is not None and rule.tumbling:
+        raise ConfigurationError(f"{where}.tumbling = True beside calls = {rule.calls}: only a time window can tumble")
     if rule.calls is not None:
         whole(f"{where}.calls", rule.calls, 1)
         if rule.min_calls > rule.calls:
@@ -175,14 +191,16 @@ class _Rate:
 
     __slots__ = ("limit", "min_calls", "seconds", "slower_than", "window")
 
-    def __init__(
-        self, limit: float, seconds: float, calls: int | None, min_calls: int, slower_than: float | None
-    ) -> None:
-        self.limit = limit
-        self.min_calls = min_calls
+    def __init__(self, rule: FailureRate | SlowRate, slower_than: float | None) -> None:
+        self.limit = rule.rate
+        self.min_calls = rule.min_calls
         self.slower_than = slower_than
-        self.seconds = None if calls else seconds
-        self.window: CountWindow | TimeWindow = CountWindow(calls) if calls else TimeWindow(seconds)
+        self.seconds = None if rule.calls else rule.window
+        self.window: CountWindow | TimeWindow | TumblingWindow
+        if rule.calls:
+            self.window = CountWindow(rule.calls)
+        else:
+            self.window = TumblingWindow(rule.window) if rule.tumbling else TimeWindow(rule.window)
 
     def add(self, failed: bool, duration: float, now: float) -> dict[str, Any] | None:
         """See `Tracker.add`."""

@@ -68,6 +68,48 @@ class CountWindow:
         return WindowCounts(len(self._ring), self._failures, self._slow, self._slow_failures, total)
 
 
+class TumblingWindow:
+    """The outcomes since the window began, all forgotten at once when it has lasted `length` seconds.
+
+    The first outcome begins a window, and so does the first one after it has ended.
+
+    Args:
+        length: seconds, > 0.
+    """
+
+    __slots__ = ("_began", "_counts", "length")
+
+    def __init__(self, length: float) -> None:
+        self.length = length
+        self._began: float | None = None
+        self._counts = WindowCounts()
+
+    def add(self, failed: bool, slow: bool, duration: float, now: float) -> None:
+        """Put in one outcome."""
+        self._expire(now)
+        if self._began is None:
+            self._began = now
+        here = self._counts
+        self._counts = WindowCounts(
+            here.calls + 1,
+            here.failures + failed,
+            here.slow + slow,
+            here.slow_failures + (failed and slow),
+            here.duration + duration,
+        )
+
+    def counts(self, now: float) -> WindowCounts:
+        """What is in the window."""
+        self._expire(now)
+        return self._counts
+
+    def _expire(self, now: float) -> None:
+        """Forget all if the time is up; a clock that went back begins anew."""
+        if self._began is not None and not 0 <= now - self._began < self.length:
+            self._began = None
+            self._counts = WindowCounts()
+
+
 class TimeWindow:
     """The outcomes of the last `length` seconds, kept in `buckets` buckets aligned to the clock.
 

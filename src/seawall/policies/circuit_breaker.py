@@ -52,8 +52,9 @@ class CircuitBreaker(CircuitHands):
         half_open_max_calls: trial calls at once; from 1, 3 by default.
         success_threshold: trial calls in a row that close it; from 1, 2 by default. Not used with "rate".
         half_open_trials: trials judged together; from 1, 10 by default. Only with "rate".
-        half_open_failure_rate: share of failed ones that opens it (`>=`); above 0, at most 1, 0.5 by default. Settled
-            as soon as the trials to come cannot change it. Only with "rate".
+        half_open_failure_rate: share of failed ones that opens it (`>=`); above 0, at most 1, 0.5 by default. Only
+            with "rate".
+        half_open_early: settle that as soon as the trials to come cannot change it (default); False waits for all.
         max_half_open: seconds after which a half-open circuit that is not settled opens again; > 0, None (default)
             for never, as leases end hung trials.
         ramp: seconds over which a circuit that trials have closed admits more and more: a share of max(0.1, t / ramp)
@@ -104,6 +105,7 @@ class CircuitBreaker(CircuitHands):
         success_threshold: int = 2,
         half_open_trials: int | None = None,
         half_open_failure_rate: float | None = None,
+        half_open_early: bool = True,
         max_half_open: float | None = None,
         ramp: float = 0.0,
         lease: float | None = None,
@@ -129,6 +131,7 @@ class CircuitBreaker(CircuitHands):
             success_threshold,
             half_open_trials,
             half_open_failure_rate,
+            half_open_early,
             max_half_open,
             ramp,
         )

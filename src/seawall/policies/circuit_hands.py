@@ -147,7 +147,7 @@ class CircuitHands(PolicyBase):
     @property
     def rules(self) -> list[str]:
         """The trip rules in words of code, such as "ConsecutiveFailures(threshold=5)"."""
-        return [repr(rule) for rule in self._options.trip]
+        return [str(rule) for rule in self._options.trip]
 
     @property
     def retry_after(self) -> float:

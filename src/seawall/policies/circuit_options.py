@@ -87,6 +87,7 @@ def half_open_options(
     success_threshold: int,
     trials: int | None,
     rate: float | None,
+    early: bool,
     max_half_open: float | None,
     ramp: float,
 ) -> dict[str, Any]:
@@ -105,6 +106,11 @@ def half_open_options(
                 f'{_PLACE}.{name} = {value!r}: has no meaning with half_open = "consecutive"; set half_open="rate", or '
                 "leave it out"
             )
+    if not early and half_open != "rate":
+        raise ConfigurationError(
+            f'{_PLACE}.half_open_early = False: has no meaning with half_open = "consecutive"; '
+            'set half_open="rate", or leave it out'
+        )
     if trials is not None:
         whole(f"{_PLACE}.half_open_trials", trials, 1)
     if rate is not None:
@@ -118,6 +124,7 @@ def half_open_options(
         "success_threshold": success_threshold,
         "half_open_trials": 10 if trials is None else trials,
         "half_open_failure_rate": 0.5 if rate is None else float(rate),
+        "half_open_early": early,
         "max_half_open": None if max_half_open is None else float(max_half_open),
         "ramp": float(ramp),
     }

@@ -48,6 +48,8 @@ class Retry(PolicyBase):
         retry_result: function of the value; True means try again. By default answers with status 429 and 5xx.
         max_time: seconds from the first attempt after which no other starts; None (default) leaves it to the deadline.
         retry_after_cap: seconds, > 0; if the dependency asks for a longer pause the call ends at once. 60 by default.
+        respect_retry_after: False for a dependency whose pauses are known to be wrong: only the backoff counts then.
+            True by default, and best left so.
         budget: what retries are booked on; give one `RetryBudget` to all retries in front of one dependency. By
             default a budget of its own with a share of 0.2; None for no bound.
         idempotent: True (default): doing it twice does no harm. False: try again only what was certainly not sent.
@@ -79,6 +81,7 @@ class Retry(PolicyBase):
         retry_result: Callable[[Any], bool] | None = None,
         max_time: float | None = None,
         retry_after_cap: float = 60.0,
+        respect_retry_after: bool = True,
         budget: RetryBudget | Literal["own"] | None = "own",
         idempotent: Idempotent = True,
         nested: bool = False,
@@ -107,6 +110,7 @@ class Retry(PolicyBase):
         self.budget: RetryBudget | None = RetryBudget() if budget == "own" else budget
         if self.budget is not None:
             self.budget.join(attempts)
+        self.respect_retry_after = respect_retry_after
         self.idempotent: Idempotent = idempotent
         self.nested = nested
         self.after_first: AfterFirst = after_first
@@ -161,12 +165,16 @@ class Retry(PolicyBase):
                 return None
             nested = not self.nested and given_up_since(value, mark)
             stop: Any = "nested" if nested else None if self._harmless(call) else "not_idempotent"
-            return Ended(True, call.hint(None, value), stop=stop, pushback=asks_to_stop(value))
+            return Ended(True, self._hint(call, None), stop=stop, pushback=asks_to_stop(value))
         nested = not self.nested and given_up_since(error, mark)
         if isinstance(error, RejectedError):
             return Ended(not nested, error.retry_after, rejected=True)
         stop = "nested" if nested else None if self._harmless(call) or unsent(error) else "not_idempotent"
-        return Ended(self._predicate(error), call.hint(error, None), stop=stop, pushback=asks_to_stop(error))
+        return Ended(self._predicate(error), self._hint(call, error), stop=stop, pushback=asks_to_stop(error))
+
+    def _hint(self, call: Call, error: BaseException | None) -> float | None:
+        """Seconds the dependency asks to wait, if that is heeded."""
+        return call.hint(error, None if error is not None else call.value) if self.respect_retry_after else None
 
     def _harmless(self, call: Call) -> bool:
         """Whether the call may be sent twice."""

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
@@ -12,7 +13,7 @@ from seawall.core.chance import seeded_chance
 from seawall.machines.retry import Ended, GiveUp, RetryOptions, RetryRun
 from seawall.testing import VirtualClock
 from tests.conformance.adapters import calls
-from tests.conformance.language import DiffersError, Keys, NotBuiltError, Vector, close, needs
+from tests.conformance.language import Keys, NotBuiltError, Vector, close, needs
 
 BUILT = calls.BUILT | {"min_delay", "uniform_jitter", "http_classifier"}
 
@@ -39,9 +40,11 @@ def build(options: Keys) -> list[Backoff]:
             share = _jitter(jitter, base)
             if strategy == "linear" and increment not in {None, base}:
                 raise NotBuiltError("linear backoff with an increment of its own")
-            if strategy == "fibonacci" and start != "1,1":
-                raise DiffersError("Fibonacci begins 1, 1, 2, 3")
-            found.append(_rule(strategy, base, factor, cap, floor, delays, share))
+            rule = _rule(strategy, base, factor, cap, floor, delays, share)
+            if isinstance(rule, Fibonacci):
+                first, second = (int(number) for number in start.split(","))
+                rule = replace(rule, start=(first, second))
+            found.append(rule)
     return found
 
 
@@ -115,7 +118,7 @@ class RetryAdapter:
         self.elapsed, self.attempts = config.take("max_elapsed"), config.take("max_attempts")
         self.retries = config.take("max_retries")
         self.longest = config.take("retry_after_max", 60.0)
-        config.expect("respect_retry_after", True)
+        self.respected = config.take("respect_retry_after", True)
         self.options = config
         self.rules = [] if isinstance(base, str) else self.build(base)
 
@@ -207,7 +210,13 @@ class RetryAdapter:
         error = type("StatusError", (Exception,), {"response": response})("status")
         pauses: list[float] = []
         rule = self.rules[0] if self.rules else Constant(base=0.0, jitter="none")
-        policy = Retry(2, backoff=rule, retry_after_cap=self.longest, chance=lambda: 0.0)
+        policy = Retry(
+            2,
+            backoff=rule,
+            retry_after_cap=self.longest,
+            respect_retry_after=self.respected,
+            chance=lambda: 0.0,
+        )
 
         def function() -> None:
             pauses.append(self.clock.now())

@@ -30,7 +30,7 @@ BUILT = frozenset({
     "manual", "time_window", "bucketed_window", "count_window", "counts", "consecutive", "half_open_rules",
     "half_open_n_permits", "half_open_successes", "retry_after", "excluded", "events", "cancellation", "late_results",
     "concurrency", "config_validation", "forced_open", "disabled", "slow_calls", "classifier", "traceback",
-    "threshold_fn", "permit_api", "evaluate_on_success", "stuck_probe", "half_open_rate_eval",
+    "threshold_fn", "permit_api", "evaluate_on_success", "stuck_probe", "half_open_rate_eval", "tumbling_window",
 })  # fmt: skip
 
 VERDICTS = {"ok": Verdict.SUCCESS, "fail": Verdict.FAILURE, "excluded": Verdict.IGNORED, "cancelled": Verdict.IGNORED}
@@ -50,11 +50,13 @@ def rules(config: Keys, vector: Vector) -> list[TripRule]:
         return [ConsecutiveFailures(config.take("failure_threshold", 1))]
     if mode in {"time_count", "failure_count"} and "minimum_calls" not in config:
         return [FailureCount(config.take("failures"), config.take("window"))]
-    if mode not in {"time_window", "bucketed_window", "count_window"}:
+    if mode not in {"time_window", "bucketed_window", "count_window", "tumbling_window"}:
         raise NotBuiltError(f"mode {mode}")
     window: dict[str, Any] = {}
     if mode == "count_window":
         window["calls"] = config.take("window_calls")
+    elif mode == "tumbling_window":
+        window["window"], window["tumbling"] = config.take("window"), True
     else:
         window["window"] = seconds = config.take("window", 30.0)
         buckets = config.take("buckets", seconds / config.take("bucket", seconds / 10))
@@ -71,9 +73,15 @@ def rules(config: Keys, vector: Vector) -> list[TripRule]:
 
 def judging(config: Keys, vector: Vector, at_once: int) -> dict[str, Any]:
     """How trial calls are judged: by shares such as 2 of 3, by the rate that trips, or one by one."""
-    if config.take("half_open_eval") is not None:
+    if (when := config.take("half_open_eval")) is not None:
         rate = vector.config.take("failure_rate", 0.5)
-        return {"half_open": "rate", "half_open_trials": at_once, "half_open_failure_rate": rate}
+        early = when != "rate_after_all_permits"
+        return {
+            "half_open": "rate",
+            "half_open_trials": at_once,
+            "half_open_failure_rate": rate,
+            "half_open_early": early,
+        }
     failures, of = config.take("failures"), config.take("of")
     successes, success_of = config.take("successes"), config.take("success_of")
     if success_of is not None:  # it goes before a share of failures: more than the rest failing is a failure

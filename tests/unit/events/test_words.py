@@ -53,6 +53,10 @@ SENTENCES = [
         'Circuit "db" opened: 5 calls in a row failed (4 × ConnectError, 1 × 503). Next trial in 30 s.',
     ),
     (
+        CircuitOpened(1, 0.0, "db", "trial_failed", 30.0, {"calls": 4, "failures": 2, "slow": 1, "causes": {"E": 2}}),
+        'Circuit "db" opened: 3 of 4 trial calls failed (2 × E). Next trial in 30 s.',
+    ),
+    (
         CircuitOpened(1, 0.0, "db", "tripped", 30.0, {}),
         'Circuit "db" opened: its trip rule was met. Next trial in 30 s.',
     ),

@@ -4,7 +4,7 @@ import pytest
 
 from seawall.core.snapshot import HistogramData
 from seawall.measure.histogram import DURATION_BOUNDS, Histogram, quantile
-from seawall.measure.windows import CountWindow, TimeWindow, WindowCounts
+from seawall.measure.windows import CountWindow, TimeWindow, TumblingWindow, WindowCounts
 
 
 def test_an_empty_window_has_counts_but_no_rates():
@@ -100,3 +100,21 @@ def test_the_data_of_a_histogram_is_a_copy():
 def test_a_quantile_is_interpolated_within_its_bucket(counts, q, value):
     found = quantile(HistogramData((1.0, 2.0), counts, 0.0), q)
     assert found == (None if value is None else pytest.approx(value))
+
+
+def test_a_tumbling_window_forgets_everything_at_the_very_moment_it_ends():
+    """R-CB2: `now == end` is the first moment of the next."""
+    window = TumblingWindow(30.0)
+    window.add(True, False, 1.0, 10.0)
+    window.add(False, True, 2.0, 39.999)
+    assert window.counts(39.999) == WindowCounts(2, 1, 1, 0, 3.0)
+    assert window.counts(40.0) == WindowCounts()
+    window.add(True, True, 1.0, 100.0)  # the next one begins with its first outcome
+    assert window.counts(129.0).calls == 1
+    assert window.counts(130.0).calls == 0
+
+
+def test_a_tumbling_window_begins_anew_when_the_clock_goes_back():
+    window = TumblingWindow(30.0)
+    window.add(True, False, 1.0, 100.0)
+    assert window.counts(50.0) == WindowCounts()

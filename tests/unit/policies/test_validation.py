@@ -23,7 +23,7 @@ from seawall import (
     SlowRate,
     Timeout,
 )
-from seawall.backoff import Backoff, Custom, Exponential, Linear
+from seawall.backoff import Backoff, Custom, Exponential, Fibonacci, Linear
 from seawall.policies.rate_limiter import parse_rate
 
 CASES = [
@@ -40,6 +40,10 @@ CASES = [
     (lambda: Retry(max_time=0), "Retry.max_time", "0", "above 0"),
     (lambda: Retry(retry_after_cap=-1), "Retry.retry_after_cap", "-1", "at least 0"),
     (lambda: Retry(retryable=["netwrok"]), "Retry.retryable", "'netwrok'", "known are"),
+    (lambda: Fibonacci(start=(1, -1)), "Fibonacci.start", "(1, -1)", "whole numbers"),
+    (lambda: Fibonacci(start=(0, 0)), "Fibonacci.start", "(0, 0)", "use (1, 1)"),
+    (lambda: FailureRate(calls=20, tumbling=True), "FailureRate.tumbling", "True", "only a time window"),
+    (lambda: CircuitBreaker(half_open_early=False), "CircuitBreaker.half_open_early", "False", 'half_open="rate"'),
     (lambda: Retry(idempotent="yes"), "Retry.idempotent", "'yes'", "True, False"),
     (lambda: Retry(budget=0.2), "Retry.budget", "0.2", "RetryBudget"),
     (lambda: Retry(after_first="resume"), "Retry.resume", "None", "function of the items"),
