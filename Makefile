@@ -39,6 +39,12 @@ test: .dev ## Runs every test: side by side, then those that measure real time a
 stateful: .dev ## Runs the models of the machines for long, with new chance each time.
 	@$(BIN)/python -m pytest -q -n 2 tests/stateful --hypothesis-profile=long --timeout=3600 $(ARGS)
 
+.PHONY: mutants
+mutants: .dev ## Changes the machines one place at a time and counts the changes that no test notices (mutmut).
+	@rm -rf mutants
+	@$(BIN)/mutmut run $(ARGS)
+	@$(BIN)/python tools/mutation_score.py
+
 .PHONY: check
 check: fmt lint types arch ## Runs every check that CI runs besides the tests.
 
@@ -92,7 +98,7 @@ lock: .dev ## Writes requirements/*.txt anew; ARGS=--upgrade takes newer version
 .PHONY: clean
 clean: ## Removes what was built, .venv included.
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	@rm -rf build dist htmlcov docs/_build artifacts .coverage .coverage.*
+	@rm -rf build dist htmlcov docs/_build artifacts mutants .coverage .coverage.*
 	@find . -name __pycache__ -type d -not -path './web/*' -prune -exec rm -rf {} +
 
 .PHONY: .run
