@@ -1,6 +1,11 @@
-"""How much Hypothesis tries: little and always the same by default, much and anew with `make stateful`."""
+"""How much Hypothesis tries: little and always the same by default, much and anew with `make stateful`.
 
+The steps that the state machines take are counted, over all processes, and told at the end.
+"""
+
+import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
@@ -11,3 +16,34 @@ settings.register_profile(
     "long", max_examples=3000, stateful_step_count=80, deadline=None, suppress_health_check=_QUIET, print_blob=True
 )
 settings.load_profile("seawall")
+
+_steps = {"here": 0, "workers": 0}
+_check = RuleBasedStateMachine.check_invariants
+
+
+def _counted(self, *args, **kwargs):
+    """Hypothesis looks at the invariants after each step."""
+    _steps["here"] += 1
+    return _check(self, *args, **kwargs)
+
+
+RuleBasedStateMachine.check_invariants = _counted  # type: ignore[method-assign]
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["seawall_steps"] = _steps["here"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """A process of the tests has ended."""
+    del error
+    _steps["workers"] += getattr(node, "workeroutput", {}).get("seawall_steps", 0)
+
+
+def pytest_terminal_summary(terminalreporter):
+    steps = _steps["here"] + _steps["workers"]
+    if steps:
+        same = "with differences" if terminalreporter.stats.get("failed") else "without a difference"
+        terminalreporter.write_line(f"state machines: {steps:,} steps {same} from their models")

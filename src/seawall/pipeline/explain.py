@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from seawall.events.words import seconds
 from seawall.policies.bulkhead import Bulkhead
@@ -12,6 +12,7 @@ from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.fallback import Fallback
 from seawall.policies.rate_limiter import RateLimiter
 from seawall.policies.retry import Retry
+from seawall.policies.stale_cache import StaleCache
 from seawall.policies.timeout import Deadline, Timeout
 
 if TYPE_CHECKING:
@@ -52,24 +53,65 @@ def worst_case(policies: Sequence[PolicyBase]) -> tuple[float, int]:
     return time, calls
 
 
+def _timeout(policy: Timeout) -> str:
+    """A timeout in a few words."""
+    limits = policy.stream_limits
+    parts = [f"{seconds(policy.limit)}: per attempt"] if math.isfinite(policy.limit) else []
+    if policy.share_floor is not None:
+        parts.append("an equal share of what the deadline leaves")
+    parts += [
+        f"{name} {seconds(value)}"
+        for name, value in (("first item", limits.first_item), ("silence", limits.idle))
+        if value is not None
+    ]
+    if limits.min_rate is not None:
+        parts.append(f"at least {limits.min_rate:g} items/s")
+    mode = f", {policy.mode} for plain functions" if policy.mode else ""
+    return f"Timeout {', '.join(parts)}{mode}"
+
+
+def _retry(policy: Retry) -> str:
+    """A retry in a few words."""
+    budget = "without a budget" if policy.budget is None else f"within {policy.budget!r}"
+    return f"Retry up to {policy.options.attempts} attempts, {budget}: {policy.options.backoff!r}"
+
+
+def _breaker(policy: CircuitBreaker) -> str:
+    """A circuit breaker in a few words."""
+    each = ", one for each key" if policy.key is not None else ""
+    return f"CircuitBreaker{each}, now {policy.state}: opens on {', or '.join(policy.rules)}"
+
+
+def _bulkhead(policy: Bulkhead) -> str:
+    """A bulkhead in a few words."""
+    options = policy.options
+    wait = "the deadline" if options.max_wait is None else seconds(options.max_wait)
+    return f"Bulkhead {options.limit} at once, {options.queue} waiting up to {wait}"
+
+
+def _cache(policy: StaleCache) -> str:
+    """A stale cache in a few words."""
+    fresh, stale = seconds(policy.options.fresh), seconds(policy.options.stale)
+    return f"StaleCache: fresh for {fresh}, in place of a failure up to {stale} old"
+
+
+_LINES: dict[type, Callable[[Any], str]] = {
+    Fallback: lambda policy: f"Fallback ({', '.join(policy.sources)}): answers in place of a failed or refused call",
+    StaleCache: _cache,
+    Deadline: lambda policy: f"Deadline {seconds(policy.limit)}: for all attempts, waits and queues together",
+    Retry: _retry,
+    CircuitBreaker: _breaker,
+    RateLimiter: lambda policy: (
+        f"RateLimiter {policy.rate}, burst {policy.burst:g}, waiting up to {seconds(policy.max_wait)}"
+    ),
+    Bulkhead: _bulkhead,
+    Timeout: _timeout,
+}
+
+
 def _line(policy: PolicyBase) -> str:
     """One policy in a few words."""
-    if isinstance(policy, Fallback):
-        return f"Fallback ({', '.join(policy.sources)}): answers in place of a failed or refused call"
-    if isinstance(policy, Deadline):
-        return f"Deadline {seconds(policy.limit)}: for all attempts, waits and queues together"
-    if isinstance(policy, Timeout):
-        mode = f", {policy.mode} for plain functions" if policy.mode else ""
-        return f"Timeout {seconds(policy.limit)}: per attempt{mode}"
-    if isinstance(policy, Retry):
-        return f"Retry up to {policy.options.attempts} attempts: {policy.options.backoff!r}"
-    if isinstance(policy, CircuitBreaker):
-        each = ", one for each key" if policy.key is not None else ""
-        return f"CircuitBreaker{each}, now {policy.state}: opens on {', or '.join(policy.rules)}"
-    if isinstance(policy, RateLimiter):
-        return f"RateLimiter {policy.rate}, burst {policy.burst:g}, waiting up to {seconds(policy.max_wait)}"
-    if isinstance(policy, Bulkhead):
-        options = policy.options
-        wait = "the deadline" if options.max_wait is None else seconds(options.max_wait)
-        return f"Bulkhead {options.limit} at once, {options.queue} waiting up to {wait}"
+    for kind in type(policy).__mro__:
+        if kind in _LINES:
+            return _LINES[kind](policy)
     return repr(policy)
