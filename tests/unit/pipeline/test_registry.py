@@ -210,8 +210,10 @@ def test_explain_tells_order_longest_time_and_most_calls(registry):
         'Pipeline "db", outermost first:',
         "  1. Fallback (value): answers in place of a failed or refused call",
         "  2. Deadline 12 s: for all attempts, waits and queues together",
-        "  3. Retry up to 3 attempts, within RetryBudget(0.2, at least 2 in 10 s): "
-        "Exponential(base=0.1, cap=2.0, jitter='full', multiplier=2.0)",
+        (
+            "  3. Retry up to 3 attempts, within RetryBudget(0.2, at least 2 in 10 s): "
+            "Exponential(base=0.1, cap=2.0, jitter='full', multiplier=2.0)"
+        ),
         "  4. CircuitBreaker, now closed: opens on ConsecutiveFailures(threshold=5)",
         "  5. RateLimiter 10/second, burst 10, waiting up to 1 s",
         "  6. Bulkhead 100 at once, 50 waiting up to 5 s",
