@@ -4,7 +4,7 @@ The steps that the state machines take are counted, over all processes, and told
 """
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
@@ -14,6 +14,14 @@ settings.register_profile(
 )
 settings.register_profile(
     "long", max_examples=3000, stateful_step_count=80, deadline=None, suppress_health_check=_QUIET, print_blob=True
+)
+# for `make mutants`: whether there is a difference matters, and not the smallest one
+settings.register_profile(
+    "mutants",
+    parent=settings.get_profile("seawall"),
+    max_examples=100,
+    phases=(Phase.explicit, Phase.generate),
+    database=None,
 )
 settings.load_profile("seawall")
 

@@ -6,6 +6,8 @@ from seawall import (
     Bulkhead,
     CircuitBreaker,
     CircuitOpenError,
+    ConsecutiveFailures,
+    FailureCount,
     FailureRate,
     Fallback,
     Pipeline,
@@ -249,3 +251,38 @@ def test_policies_and_pipelines_show_their_kind_and_name():
     policy = CircuitBreaker(name="orders-db")
     assert repr(policy) == "<CircuitBreaker 'orders-db'>"
     assert repr(Pipeline("orders", Retry(), policy, registry=None)) == "<Pipeline 'orders' Retry > CircuitBreaker>"
+
+
+@pytest.mark.parametrize(
+    "rule, failures, evidence",
+    [
+        (ConsecutiveFailures(2), 2, {"rule": "consecutive_failures", "failures": 2}),
+        (FailureCount(2, window=5.0), 2, {"rule": "failure_count", "failures": 2, "window": 5.0}),
+        (
+            FailureRate(0.5, window=5.0, min_calls=2),
+            2,
+            {"rule": "failure_rate", "calls": 2, "failures": 2, "slow": 0, "window": 5.0},
+        ),
+        (
+            FailureRate(0.5, calls=2, min_calls=2),
+            2,
+            {"rule": "failure_rate", "calls": 2, "failures": 2, "slow": 0, "window": None},
+        ),
+        (
+            SlowRate(0.5, slower_than=1.0, calls=2, min_calls=2),
+            2,
+            {"rule": "slow_rate", "calls": 2, "failures": 2, "slow": 2, "window": None},
+        ),
+    ],
+)
+def test_a_trip_says_which_rule_was_met_and_by_what(rule, failures, evidence):
+    """R-CB6"""
+    tracker = rule.tracker()
+    found = [tracker.add(True, 2.0, 10.0) for _ in range(failures)]
+    assert found == [None] * (failures - 1) + [evidence]
+
+
+def test_a_rule_in_words_names_a_window_that_tumbles():
+    assert str(FailureRate(0.5)) == "FailureRate(rate=0.5, window=30.0, calls=None, min_calls=10)"
+    assert str(FailureRate(0.5, tumbling=True)).endswith("min_calls=10, tumbling=True)")
+    assert str(SlowRate(tumbling=True)).endswith("min_calls=10, tumbling=True)")
