@@ -42,7 +42,11 @@ PIPELINE_RESULTS = ("success", "degraded", "failure", "rejected", "cancelled")
 LIMIT_RESULTS = ("allowed", "rejected", "shadow_rejected")
 TIMEOUT_RESULTS = ("ok", "timed_out")
 CHECK_RESULTS = ("success", "failure")
-RETRY_REASONS = ("attempts", "not_retryable", "deadline", "max_time", "rejected", "retry_after_too_long")
+CACHE_RESULTS = ("fresh", "stale", "fetched", "followed")
+RETRY_REASONS = (
+    "attempts", "not_retryable", "not_idempotent", "nested", "deadline", "max_time", "rejected", "pushback",
+    "retry_after_too_long", "budget", "draining",
+)  # fmt: skip
 PROCESS_STATES = ("starting", "running", "backing-off", "stopped", "gave-up")
 
 #: Attempts beyond this one share a series.
@@ -89,6 +93,7 @@ METRICS: dict[str, Metric] = {
         Metric("retry_success_total", "counter", ("policy",), "Calls that succeeded after at least one retry."),
         Metric("retry_failures_total", "counter", ("policy", "reason"), "Calls given up, by why no attempt followed."),
         Metric("retry_backoff_delay_seconds", "histogram", ("policy",), "Waits between attempts."),
+        Metric("retry_budget_remaining", "gauge", ("policy",), "Retries the budget allows at present; 0 without one."),
         # rate limiter
         Metric("rate_limiter_requests_total", "counter", ("name", "result"), "Calls that asked the rate limit."),
         Metric("rate_limiter_tokens", "gauge", ("name",), "Tokens left at present."),
@@ -118,9 +123,15 @@ METRICS: dict[str, Metric] = {
         ),
         Metric("deadline_calls_total", "counter", ("name", "result"), "Calls under a deadline, by whether it struck."),
         Metric("fallback_used_total", "counter", ("name", "source"), "Calls answered by a fallback, by which one."),
+        Metric("fallback_failed_total", "counter", ("name",), "Answers of a fallback that failed themselves."),
+        Metric(
+            "stale_cache_lookups_total", "counter", ("name", "result"), "Calls by what the cache of last values had."
+        ),
+        Metric("stale_cache_keys", "gauge", ("name",), "Values kept at present."),
         # pipeline
         Metric("pipeline_calls_total", "counter", ("name", "result"), "Logical calls by how they ended."),
         Metric("pipeline_duration_seconds", "histogram", ("name",), "Logical calls, with their retries and waits."),
+        Metric("pipeline_overridden", "gauge", ("name",), "Overrides of an operator that hold at present."),
         # health
         Metric("health_check_status", "gauge", ("check",), "1 when healthy or degraded, otherwise 0."),
         Metric("health_check_duration_seconds", "histogram", ("check",), "How long the runs took."),

@@ -108,6 +108,7 @@ def render(exposed: Exposed, *, openmetrics: bool = False) -> tuple[str, str]:
         for result in names.PIPELINE_RESULTS:
             page.add("pipeline_calls_total", (pipeline.name, result), pipeline.counters.get(f"calls.{result}", 0))
         page.add_histogram("pipeline_duration_seconds", (pipeline.name,), pipeline.histograms.get("duration", _EMPTY))
+        page.add("pipeline_overridden", (pipeline.name,), len(pipeline.overrides))
     for check in exposed.checks:
         _check(page, check)
     for process in exposed.processes:
@@ -208,6 +209,7 @@ def _retry(page: Page, policy: PolicySnapshot) -> None:
     for reason, count in reasons.items():
         page.add("retry_failures_total", (policy.name, reason), count)
     _histogram(page, "retry_backoff_delay_seconds", policy, "delay")
+    page.add("retry_budget_remaining", (policy.name,), policy.gauges.get("budget", 0))
 
 
 def _rate_limiter(page: Page, policy: PolicySnapshot) -> None:
@@ -253,6 +255,15 @@ def _fallback(page: Page, policy: PolicySnapshot) -> None:
         page.add("fallback_used_total", (policy.name, source), used[source])
     if len(used) > 20:
         page.add("fallback_used_total", (policy.name, OTHER), sum(used[source] for source in sorted(used)[20:]))
+    page.add("fallback_failed_total", (policy.name,), policy.counters.get("failed", 0))
+
+
+def _stale_cache(page: Page, policy: PolicySnapshot) -> None:
+    """A cache of last values."""
+    for result in names.CACHE_RESULTS:
+        page.add("stale_cache_lookups_total", (policy.name, result), policy.counters.get(f"looks.{result}", 0))
+    page.add("stale_cache_keys", (policy.name,), policy.gauges.get("keys", 0))
+    page.add("fallback_used_total", (policy.name, "stale"), policy.counters.get("used.stale", 0))
 
 
 _WRITERS = {
@@ -263,6 +274,7 @@ _WRITERS = {
     "timeout": _timeout,
     "deadline": _deadline,
     "fallback": _fallback,
+    "stale_cache": _stale_cache,
 }
 
 

@@ -10,11 +10,13 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from seawall import Fallback, Pipeline, Registry, Retry, RetryBudget, StaleCache
 from seawall.core.snapshot import HistogramData, PolicySnapshot, Snapshot
 from seawall.health.base import CheckResult
 from seawall.health.monitor import CheckState
 from seawall.machines.health import Status
 from seawall.telemetry import METRICS, Exposed, negotiate, render
+from seawall.testing import Scripted, virtual_time
 from tests.support.ops import ProcessState, circuit, durations, pipeline
 
 #: As they are promised to everybody who writes alert rules.
@@ -76,6 +78,7 @@ def everything():
         PolicySnapshot("timeout", "payments", (), "", {"requests.ok": 9, "requests.timed_out": 1, "abandoned": 2}),
         PolicySnapshot("deadline", "payments", (), "", {"requests.timed_out": 1}),
         PolicySnapshot("fallback", "payments", (), "", {"used.last known": 6}),
+        PolicySnapshot("stale_cache", "payments", (), "", {"looks.fresh": 3, "used.stale": 2}, {"keys": 7}),
         PolicySnapshot("something_new", "payments"),
     )
     return Exposed(
@@ -243,3 +246,31 @@ def test_a_circuit_with_keys_says_how_many_and_what_it_would_have_refused():
     assert got["seawall_circuit_breaker_keys", ("name", "hosts")] == 2
     assert got["seawall_circuit_breaker_requests_total", ("name", "hosts"), ("result", "shadow_rejected")] == 2
     assert got["seawall_circuit_breaker_state", ("name", "hosts")] == 0
+
+
+def test_budgets_caches_and_overrides_are_told():
+    """R-MT1"""
+    registry = Registry()
+    stock_pipeline = Pipeline(
+        "stock",
+        Fallback("none", cooldown=0.0),
+        StaleCache(60.0, fresh=30.0),
+        Retry(3, budget=RetryBudget(minimum=5)),
+        registry=registry,
+    )
+    with virtual_time(stock_pipeline):
+        stock_pipeline.override(owner="ann", reason="test", attempts=2)
+        assert stock_pipeline.call(int) == 0
+        assert stock_pipeline.call(int) == 0
+        assert stock_pipeline.call(Scripted([ConnectionError]), "other") == "none"
+        got = samples(parse_text(render(Exposed(registry.snapshot()))[0]))
+    stock = ("name", "stock")
+    assert got["seawall_stale_cache_lookups_total", stock, ("result", "fresh")] == 1
+    assert got["seawall_stale_cache_lookups_total", stock, ("result", "fetched")] == 1
+    assert got["seawall_stale_cache_keys", stock] == 1
+    assert got["seawall_fallback_used_total", stock, ("source", "stale")] == 0
+    assert got["seawall_fallback_used_total", stock, ("source", "value")] == 1
+    assert got["seawall_fallback_failed_total", stock] == 0
+    assert got["seawall_retry_budget_remaining", ("policy", "stock")] == 4.4
+    assert got["seawall_retry_failures_total", ("policy", "stock"), ("reason", "budget")] == 0
+    assert got["seawall_pipeline_overridden", stock] == 1
