@@ -255,6 +255,17 @@ class TestWhatMustNotBeSentTwice:
         assert uuid.UUID(first).version == 4
         assert seawall.idempotency_key() is None
 
+    def test_a_block_is_given_its_key(self):
+        keys = set()
+        pipeline = Pipeline("orders", again(3, idempotent="key"), registry=None)
+        with pytest.raises(ConnectionError):
+            for attempt in pipeline.attempts():
+                keys.add(attempt.idempotency_key)
+                with attempt:
+                    raise ConnectionError
+        assert len(keys) == 1
+        assert None not in keys
+
     def test_a_coroutine_sees_its_key_while_it_runs(self):
         async def work():
             await asyncio.sleep(0)

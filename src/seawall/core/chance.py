@@ -17,12 +17,17 @@ def seeded_chance(seed: int) -> Chance:
     return random.Random(seed).random
 
 
+def secret_bytes(count: int) -> bytes:
+    """So many random bytes from the system's cryptographic source."""
+    return os.urandom(count)
+
+
 def unique_id() -> str:
     """A random UUID (version 4) from the system's cryptographic source, as text.
 
     Source: RFC 9562 section 5.4.
     """
-    digits = bytearray(os.urandom(16))
+    digits = bytearray(secret_bytes(16))
     digits[6] = digits[6] & 0x0F | 0x40
     digits[8] = digits[8] & 0x3F | 0x80
     text = digits.hex()

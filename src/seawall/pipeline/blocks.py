@@ -77,12 +77,18 @@ class PermitBlock:
 
 
 class Attempt:
-    """One attempt at a block; `number` counts from 1."""
+    """One attempt at a block.
+
+    Attributes:
+        number: counts from 1.
+        idempotency_key: the same in all attempts, if the retry makes one; send it along.
+    """
 
     def __init__(self, owner: Attempts, number: int) -> None:
         self._owner = owner
         self._passage = Passage(owner.inner, owner.call)
         self.number = number
+        self.idempotency_key = owner.call.idempotency_key
 
     def __enter__(self) -> Self:
         owner = self._owner

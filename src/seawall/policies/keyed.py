@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from hashlib import blake2s
 from typing import Generic, TypeVar
 
-from seawall.errors.text import safe_text
+from seawall.core.chance import secret_bytes
 
 M = TypeVar("M")
 
 _SCAN = 32  # entries looked at in search of one that may go: bounds the work of one call
-_secret = secrets.token_bytes(16)
+_secret = secret_bytes(16)
 
 
 def key_label(key: Hashable, *, public: bool) -> str:
     """A key as it may be written down: itself if `public`, else a short keyed hash, the same within one process."""
     if public:
+        from seawall.errors.text import safe_text  # late: it loads the regular expressions
+
         return safe_text(key, 60)
+    from hashlib import blake2s  # late: few programs have keys
+
     return "k-" + blake2s(repr(key).encode("utf-8", "backslashreplace"), key=_secret, digest_size=4).hexdigest()
 
 
