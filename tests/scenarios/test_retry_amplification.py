@@ -258,11 +258,15 @@ class TestWhatMustNotBeSentTwice:
     def test_a_block_is_given_its_key(self):
         keys = set()
         pipeline = Pipeline("orders", again(3, idempotent="key"), registry=None)
-        with pytest.raises(ConnectionError):
+
+        def place():
             for attempt in pipeline.attempts():
                 keys.add(attempt.idempotency_key)
                 with attempt:
                     raise ConnectionError
+
+        with pytest.raises(ConnectionError):
+            place()
         assert len(keys) == 1
         assert None not in keys
 
