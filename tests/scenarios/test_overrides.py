@@ -12,6 +12,7 @@ from seawall import (
     ConfigurationError,
     Deadline,
     Pipeline,
+    RateLimiter,
     Registry,
     Retry,
     TimedOutError,
@@ -173,6 +174,23 @@ class TestByAnOperator:
             with pytest.raises(TimedOutError):
                 run_async(pipeline.acall(Scripted([(3.0, 1)]).acall))
             assert clock.now() == 1.0
+
+    def test_limits_are_changed_for_everybody_and_set_back_when_it_expires(self):
+        limiter, bulkhead = RateLimiter("100/second", burst=7), Bulkhead(5)
+        pipeline = Pipeline("orders", limiter, bulkhead, registry=None)
+        with virtual_time(pipeline) as clock:
+            pipeline.override(owner="ann", reason="calm down", rate="1/second", max_concurrent=1, expires_in=60.0)
+            assert (limiter.rate, bulkhead.options.limit) == ("1/second", 1)
+            assert pipeline.snapshot().overrides[0]["changes"] == "max_concurrent=1, rate='1/second'"
+            clock.advance(60.0)
+            assert pipeline.call(int) == 0
+            assert (limiter.rate, limiter.burst, bulkhead.options.limit) == ("100/second", 7.0, 5)
+
+    def test_a_limit_that_is_not_there_cannot_be_changed(self):
+        pipeline = Pipeline("orders", Bulkhead(5), registry=None)
+        with pytest.raises(ConfigurationError, match='pipeline "orders" has no RateLimiter'):
+            pipeline.override(owner="ann", reason="test", rate="1/second")
+        assert pipeline.snapshot().overrides == ()
 
     @pytest.mark.parametrize(
         "given, text",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -11,18 +11,17 @@ from seawall.core.clock import Clock, current_clock
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.fork import renew_after_fork
 from seawall.core.snapshot import PipelineSnapshot
-from seawall.core.validate import duration, number, text
+from seawall.core.validate import number, text
 from seawall.drive import sync
 from seawall.drive.call import AwaitableFound, Call, CallOptions
 from seawall.drive.stream import StreamPlan, plan
-from seawall.events.types import OverrideEnded, OverrideSet
 from seawall.pipeline.blocks import Attempts, PermitBlock
 from seawall.pipeline.calling import Bound, Calls
 from seawall.pipeline.explain import explain
 from seawall.pipeline.judge import Classify, Judge
 from seawall.pipeline.kinds import label_of
 from seawall.pipeline.order import check_order
-from seawall.pipeline.overrides import Override, changes, in_force
+from seawall.pipeline.overrides import Overridable
 from seawall.pipeline.registry import Registry, default_registry
 from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.timeout import Deadline, Timeout
@@ -34,7 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Pipeline(Calls):
+class Pipeline(Calls, Overridable):
     """A named set of policies around calls to one dependency.
 
     Policies are given outermost first: fallback, deadline, retry, circuit breaker, rate limiter, bulkhead, timeout. A
@@ -67,7 +66,6 @@ class Pipeline(Calls):
         self._sync: sync.Step | None = None
         self._async: Callable[[Call], Awaitable[Any]] | None = None
         self._plan = plan(policies)
-        self._operator: tuple[Override, ...] = ()  # replaced as a whole
         bus = (default_registry if registry is None else registry).bus
         self._judge = Judge(name, bus, self.clock, classify)
         before = [(policy, policy.name, policy.pipelines, policy.bus) for policy in policies]
@@ -114,73 +112,6 @@ class Pipeline(Calls):
         if cost is not None:
             number("with_options.cost", cost, above=True)
         return Bound(self, CallOptions(key, cost, idempotent))
-
-    # --------------------------------------------------------- overriding
-
-    def override(
-        self,
-        *,
-        owner: str,
-        reason: str,
-        expires_in: float | None = 3600.0,
-        disable: Sequence[str] = (),
-        attempts: int | None = None,
-        timeout: float | None = None,
-        deadline: float | None = None,
-    ) -> Override:
-        """Change this pipeline for everybody until it expires; `lift` ends it sooner. See `seawall.override`.
-
-        Args:
-            owner: who does it.
-            reason: why; shown wherever the pipeline is shown.
-            expires_in: seconds, > 0; 3,600 by default, because a forgotten override must end. None is until lifted.
-            disable: kinds of policies to leave out, as for `seawall.override`.
-            attempts: calls in all, from 1.
-            timeout: seconds per attempt, > 0.
-            deadline: seconds for the whole call, > 0.
-
-        Raises:
-            ConfigurationError: if a value is out of its range, or nothing is changed.
-        """
-        made = changes(disable, attempts, timeout, deadline)
-        text("override.owner", owner)
-        text("override.reason", reason)
-        if expires_in is not None:
-            duration("override.expires_in", expires_in)
-        now = self.clock.now()
-        one = Override(made, owner, reason, None if expires_in is None else now + expires_in)
-        self._operator = (*self._overrides(), one)
-        self._judge.publish(OverrideSet, repr(made), owner, reason, expires_in)
-        return one
-
-    def lift(self, override: Override) -> bool:
-        """End an operator's override; False if it has ended already."""
-        left = tuple(one for one in self._overrides() if one is not override)
-        had = len(left) < len(self._operator)
-        self._operator = left
-        if had:
-            self._judge.publish(OverrideEnded, override.owner, "lifted")
-        return had
-
-    def _overrides(self) -> tuple[Override, ...]:
-        """The operator's overrides that hold now; those that have expired end."""
-        now = self.clock.now()
-        if any(one.until is not None and now >= one.until for one in self._operator):
-            ended = [one for one in self._operator if one.until is not None and now >= one.until]
-            self._operator = tuple(one for one in self._operator if one not in ended)
-            for one in ended:
-                self._judge.publish(OverrideEnded, one.owner, "expired")
-        return self._operator
-
-    def _in_force(self) -> Sequence[PolicyBase] | None:
-        """The policies as overrides have them; None if nothing is overridden."""
-        found = in_force(self.name, self._overrides() if self._operator else ())
-        if not found:
-            return None
-        policies: Sequence[PolicyBase] = self.policies
-        for one in found:
-            policies = one.apply(policies)
-        return policies
 
     def _parts(self) -> StreamPlan:
         """What stands around a stream now."""
@@ -296,15 +227,7 @@ class Pipeline(Calls):
             policies=tuple((policy.kind, policy.name) for policy in self.policies),
             counters=counters,
             histograms={"duration": durations},
-            overrides=tuple(
-                {
-                    "changes": repr(one.changes),
-                    "owner": one.owner,
-                    "reason": one.reason,
-                    "expires_at": None if one.until is None else self.clock.wall() + one.until - self.clock.now(),
-                }
-                for one in self._overrides()
-            ),
+            overrides=self._shown_overrides(),
         )
 
     @contextmanager

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from seawall.core.errors import ConfigurationError
-from seawall.core.validate import duration, whole
+from seawall.core.validate import duration, text, whole
+from seawall.events.types import OverrideEnded, OverrideSet
+from seawall.policies.bulkhead import Bulkhead
+from seawall.policies.rate_limiter import RateLimiter
 from seawall.policies.retry import Retry
 from seawall.policies.timeout import Deadline, Timeout
 
 if TYPE_CHECKING:
+    from seawall.core.clock import Clock
+    from seawall.pipeline.judge import Judge
     from seawall.policies.base import PolicyBase
+
+P = TypeVar("P", Bulkhead, RateLimiter)
 
 #: What may be left out of a pipeline.
 KINDS = frozenset({
@@ -60,13 +68,36 @@ class Changes(NamedTuple):
         return changed
 
 
-class Override(NamedTuple):
-    """An operator's override: what it changes, by whom, why, and until when on the pipeline's clock (None: no end)."""
+class Override:
+    """An operator's override.
 
-    changes: Changes
-    owner: str
-    reason: str
-    until: float | None
+    Attributes:
+        changes: what is different for calls while it holds.
+        owner, reason: by whom, and why.
+        until: the moment it ends on the pipeline's clock; None for no end.
+        limits: rates and slots that were set, in words.
+    """
+
+    __slots__ = ("changes", "limits", "owner", "reason", "undo", "until")
+
+    def __init__(
+        self,
+        changed: Changes,
+        owner: str,
+        reason: str,
+        until: float | None,
+        limits: str,
+        undo: list[Callable[[], None]],
+    ) -> None:
+        self.changes = changed
+        self.owner = owner
+        self.reason = reason
+        self.until = until
+        self.limits = limits
+        self.undo = undo
+
+    def __repr__(self) -> str:
+        return ", ".join(part for part in (repr(self.changes), self.limits) if part)
 
 
 _active: ContextVar[tuple[tuple[str | None, Changes], ...]] = ContextVar("seawall_overrides", default=())
@@ -94,10 +125,13 @@ def changes(
     for key, value in (("timeout", timeout), ("deadline", deadline)):
         if value is not None:
             duration(f"override.{key}", value)
-    made = Changes(frozenset(kinds), attempts, timeout, deadline)
-    if made == Changes():
-        raise ConfigurationError("override(): changes nothing; give disable, attempts, timeout or deadline")
-    return made
+    return Changes(frozenset(kinds), attempts, timeout, deadline)
+
+
+def _refuse_nothing(changed: Changes, *, more: str = "") -> None:
+    """Refuse an override that changes nothing."""
+    if changed == Changes():
+        raise ConfigurationError(f"override(): changes nothing; give disable, attempts, timeout{more} or deadline")
 
 
 @contextmanager
@@ -125,7 +159,9 @@ def override(
     Raises:
         ConfigurationError: if a value is out of its range, or nothing is changed.
     """
-    token = _active.set((*_active.get(), (name, changes(disable, attempts, timeout, deadline))))
+    made = changes(disable, attempts, timeout, deadline)
+    _refuse_nothing(made)
+    token = _active.set((*_active.get(), (name, made)))
     try:
         yield
     finally:
@@ -138,3 +174,137 @@ def in_force(name: str, operator: Sequence[Override]) -> list[Changes]:
         *(one.changes for one in operator),
         *(changed for target, changed in _active.get() if target is None or target == name),
     ]
+
+
+class Overridable:
+    """A pipeline's overrides by an operator."""
+
+    name: str
+    policies: tuple[PolicyBase, ...]
+    clock: Clock
+    _judge: Judge
+    _operator: tuple[Override, ...] = ()  # replaced as a whole
+
+    def override(
+        self,
+        *,
+        owner: str,
+        reason: str,
+        expires_in: float | None = 3600.0,
+        disable: Sequence[str] = (),
+        attempts: int | None = None,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        rate: str | None = None,
+        max_concurrent: int | None = None,
+    ) -> Override:
+        """Change this pipeline for everybody until it expires; `lift` ends it sooner. See `seawall.override`.
+
+        Args:
+            owner: who does it.
+            reason: why; shown wherever the pipeline is shown.
+            expires_in: seconds, > 0; 3,600 by default, because a forgotten override must end. None is until lifted.
+            disable: kinds of policies to leave out, as for `seawall.override`.
+            attempts: calls in all, from 1.
+            timeout: seconds per attempt, > 0.
+            deadline: seconds for the whole call, > 0.
+            rate: of the rate limiter, such as "10/second"; it holds wherever that limiter stands.
+            max_concurrent: slots of the bulkhead, from 1; they hold wherever that bulkhead stands.
+
+        Raises:
+            ConfigurationError: if a value is out of its range, nothing is changed, or the policy is not there.
+        """
+        made = changes(disable, attempts, timeout, deadline)
+        if rate is None and max_concurrent is None:
+            _refuse_nothing(made, more=", rate, max_concurrent")
+        text("override.owner", owner)
+        text("override.reason", reason)
+        if expires_in is not None:
+            duration("override.expires_in", expires_in)
+        until = None if expires_in is None else self.clock.now() + expires_in
+        limits, undo = self._set_limits(rate, max_concurrent)
+        one = Override(made, owner, reason, until, limits, undo)
+        self._operator = (*self._overrides(), one)
+        self._judge.publish(OverrideSet, repr(one), owner, reason, expires_in)
+        return one
+
+    def _set_limits(self, rate: str | None, max_concurrent: int | None) -> tuple[str, list[Callable[[], None]]]:
+        """Set limits that policies keep themselves; in words, and what sets them back."""
+        undo: list[Callable[[], None]] = []
+        words = []
+        if max_concurrent is not None:
+            bulkhead = self._only(Bulkhead)
+            undo.append(partial(bulkhead.resize, bulkhead.options.limit))
+            bulkhead.resize(max_concurrent)
+            words.append(f"max_concurrent={max_concurrent}")
+        if rate is not None:
+            limiter = self._only(RateLimiter)
+            before, burst = limiter.rate, limiter.burst
+            if ", " in before:
+                raise ConfigurationError(
+                    f"override.rate = {rate!r}: the limiter has several ({before}); use its update"
+                )
+            kept = {"burst": burst} if limiter.algorithm in {"token_bucket", "gcra"} else {}
+            undo.append(partial(limiter.update, before, **kept))
+            limiter.update(rate)
+            words.append(f"rate={rate!r}")
+        return ", ".join(words), undo
+
+    def _only(self, kind: type[P]) -> P:
+        """The policy of that kind.
+
+        Raises:
+            ConfigurationError: if the pipeline has none.
+        """
+        for policy in self.policies:
+            if isinstance(policy, kind):
+                return policy
+        raise ConfigurationError(
+            f'override: pipeline "{self.name}" has no {kind.__name__} whose limit could be changed'
+        )
+
+    def lift(self, override: Override) -> bool:
+        """End an operator's override; False if it has ended already."""
+        if override not in self._overrides():
+            return False
+        self._end(override, "lifted")
+        return True
+
+    def _end(self, override: Override, reason: str) -> None:
+        """Take one override away."""
+        self._operator = tuple(one for one in self._operator if one is not override)
+        for undo in override.undo:
+            undo()
+        self._judge.publish(OverrideEnded, override.owner, reason)
+
+    def _overrides(self) -> tuple[Override, ...]:
+        """The operator's overrides that hold now; those that have expired end."""
+        if self._operator:
+            now = self.clock.now()
+            for one in self._operator:
+                if one.until is not None and now >= one.until:
+                    self._end(one, "expired")
+        return self._operator
+
+    def _in_force(self) -> Sequence[PolicyBase] | None:
+        """The policies as overrides have them; None if nothing is overridden."""
+        found = in_force(self.name, self._overrides())
+        if not found:
+            return None
+        policies: Sequence[PolicyBase] = self.policies
+        for one in found:
+            policies = one.apply(policies)
+        return policies
+
+    def _shown_overrides(self) -> tuple[dict[str, Any], ...]:
+        """The operator's overrides as plain data."""
+        wall, now = self.clock.wall(), self.clock.now()
+        return tuple(
+            {
+                "changes": repr(one),
+                "owner": one.owner,
+                "reason": one.reason,
+                "expires_at": None if one.until is None else wall + one.until - now,
+            }
+            for one in self._overrides()
+        )
