@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -28,7 +27,7 @@ DATABASE = os.environ.get("ORDERS_DATABASE", "orders.sqlite")
 KEPT = 10_000
 
 
-async def charge_later(_key: str, _order: int, _amount: int) -> str:
+async def charge_later(_order: int, _amount: int) -> str:
     """What stands in for a charge: the order stays unpaid, and whoever settles accounts will find it."""
     return "unpaid"
 
@@ -37,7 +36,7 @@ payments = Pipeline(
     "payments",
     Fallback(charge_later),
     Deadline(1.0),
-    Retry(2, backoff=Exponential(base=0.05, cap=0.2)),
+    Retry(2, backoff=Exponential(base=0.05, cap=0.2), idempotent="key"),
     CircuitBreaker(trip=[ConsecutiveFailures(5)], recovery_timeout=3.0, half_open_max_calls=2, success_threshold=2),
     Bulkhead(32, queue=32, max_wait=0.5),
     Timeout(0.4),
@@ -79,13 +78,14 @@ async def create(request: Request) -> JSONResponse:
     [(order,)] = await store.run("INSERT INTO orders (amount, state) VALUES (?, 'new') RETURNING id", amount)
     await store.run("DELETE FROM orders WHERE id <= ? - ?", order, KEPT)
 
-    async def charge(key: str, number: int, cents: int) -> str:
-        answer = await client.post("/charge", json={"order": number, "amount": cents}, headers={"idempotency-key": key})
+    async def charge(number: int, cents: int) -> str:
+        # one key for all attempts of this charge: payments knows a repeated one
+        headers = {"idempotency-key": seawall.idempotency_key() or ""}
+        answer = await client.post("/charge", json={"order": number, "amount": cents}, headers=headers)
         answer.raise_for_status()
         return "paid"
 
-    # one key for all attempts of this charge: payments knows a repeated one
-    outcome = await payments.acall_outcome(charge, str(uuid.uuid4()), order, amount)
+    outcome = await payments.acall_outcome(charge, order, amount)
     state = outcome.unwrap()
     await store.run("UPDATE orders SET state = ? WHERE id = ?", state, order)
     headers = {"x-degraded": "payments"} if outcome.degraded else {}
