@@ -18,7 +18,7 @@ from seawall.drive.stream import StreamPlan, plan
 from seawall.events.types import OverrideEnded, OverrideSet
 from seawall.pipeline.blocks import Attempts, PermitBlock
 from seawall.pipeline.calling import Bound, Calls
-from seawall.pipeline.explain import explain
+from seawall.pipeline.explain import explain, slow_limit
 from seawall.pipeline.judge import Classify, Judge
 from seawall.pipeline.kinds import label_of
 from seawall.pipeline.order import check_order
@@ -93,6 +93,7 @@ class Pipeline(Calls):
         for policy in self.policies:
             if isinstance(policy, CircuitBreaker) and limits and math.isfinite(limits[-1]):
                 policy.attempt_timeout(limits[-1])
+        self._judge.slow = slow_limit(self.policies)
 
     # ----------------------------------------------------------- calling
 

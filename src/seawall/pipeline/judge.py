@@ -11,7 +11,7 @@ from seawall.core.errors import RejectedError
 from seawall.core.verdict import Verdict
 from seawall.errors.classify import label, verdict_of, verdict_of_status
 from seawall.errors.hints import retry_after_of
-from seawall.events.types import CallFailed
+from seawall.events.types import CallFailed, CallSlow
 from seawall.measure.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -33,13 +33,25 @@ class Judge:
         classify: the user's rule, asked first; None from it means the default rules.
     """
 
-    __slots__ = ("__weakref__", "_classify", "_counts", "_durations", "_lock", "_number", "bus", "clock", "name")
+    __slots__ = (
+        "__weakref__",
+        "_classify",
+        "_counts",
+        "_durations",
+        "_lock",
+        "_number",
+        "bus",
+        "clock",
+        "name",
+        "slow",
+    )
 
     def __init__(self, name: str, bus: Bus, clock: Clock, classify: Classify | None) -> None:
         self.name = name
         self.bus = bus
         self.clock = clock
         self._classify = classify
+        self.slow: tuple[float, str] | None = None  #: seconds above which a success is slow, and which rule says so
         self._lock = threading.RLock()  # a finaliser may count a call while this thread counts another
         self._begin()
 
@@ -74,9 +86,13 @@ class Judge:
         return retry_after_of(error if error is not None else value, self.clock.wall())
 
     def on_attempt(self, call: Call, error: BaseException | None, verdict: Verdict) -> None:
-        """Journal an attempt that failed; count one that succeeded."""
+        """Journal an attempt that failed or was slow; count one that succeeded."""
         if verdict is Verdict.SUCCESS:
             self.bus.journal.count_success(self.clock.wall())
+            if self.slow is not None:
+                took = call.elapsed()
+                if took > self.slow[0]:
+                    self.publish(CallSlow, took, *self.slow)
         elif self._bad(verdict):
             cause = self.label(error, None if error is not None else call.value)
             self.publish(CallFailed, verdict.name.lower(), cause, call.elapsed())
