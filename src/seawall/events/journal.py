@@ -158,7 +158,12 @@ class Journal:
             return [(second, count) for second, count in self._successes]
 
     def entries(
-        self, *, since: float = 0.0, name: str | None = None, limit: int | None = None, after: int = 0
+        self,
+        *,
+        since: float = 0.0,
+        name: str | None = None,
+        limit: int | None = None,
+        after: int = 0,
     ) -> list[Entry]:
         """Entries in the order they came: those with `wall > since`, of one `name` if given, the last `limit` of them.
 

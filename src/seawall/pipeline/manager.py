@@ -12,6 +12,7 @@ from seawall.pipeline.registry import Registry
 
 if TYPE_CHECKING:
     from seawall.core.snapshot import Snapshot
+    from seawall.pipeline.why_known import Explanation
     from seawall.policies.base import PolicyBase
 
 P = ParamSpec("P")
@@ -65,6 +66,10 @@ class Manager:
     def drain(self) -> None:
         """Say that the program is going away; see `Registry.drain`."""
         self.registry.drain()
+
+    def explain(self, what: str | float, *, around: float = 60.0) -> Explanation:
+        """Why a call was refused, a circuit moved, or a moment was as it was; see `Registry.explain`."""
+        return self.registry.explain(what, around=around)
 
     def snapshot(self) -> Snapshot:
         """Everything at this moment, as plain data."""

@@ -13,6 +13,7 @@ from seawall.core.errors import ConfigurationError
 from seawall.core.fork import renew_after_fork
 from seawall.core.ports import load
 from seawall.core.snapshot import Snapshot
+from seawall.core.validate import duration
 from seawall.events.bus import Bus, default_bus
 from seawall.events.log import log_events
 from seawall.policies.circuit_breaker import CircuitBreaker
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from seawall.core.clock import Clock
     from seawall.machines.breaker_options import ForcedState
     from seawall.pipeline.compose import Pipeline
+    from seawall.pipeline.why_known import Explanation
     from seawall.policies.base import PolicyBase
 
 
@@ -125,6 +127,27 @@ class Registry:
             pipelines=tuple(pipeline.snapshot() for pipeline in self.pipelines()),
             policies=tuple(policy.snapshot() for policy in self.policies()),
         )
+
+    def explain(self, what: str | float, *, around: float = 60.0) -> Explanation:
+        """Why a call was refused, a circuit moved, or a moment was as it was.
+
+        Args:
+            what: an id (`RejectedError.id`, or one from the log), the name of a policy or a pipeline, or a moment in
+                wall seconds.
+            around: seconds looked at before the first failure, or before and after a moment; > 0, 60 by default.
+
+        Returns:
+            The chain of causes as data, `str()` of it as text. What the journal does not hold is said and not guessed.
+
+        Raises:
+            ConfigurationError: if `around` is not above 0.
+        """
+        from seawall.pipeline.why import explain  # late: few programs ever ask
+        from seawall.pipeline.why_known import known_of
+
+        duration("explain.around", around)
+        now = self.bus.clock.wall()
+        return explain(what, known_of(self.bus.journal, self.snapshot(), now), around)
 
     def circuit(self, name: str) -> CircuitBreaker:
         """The circuit breaker of that name.

@@ -63,7 +63,7 @@ def test_two_workers_that_count_alike_have_ids_of_their_own():
     [(("db", 1), ("db", 2)), (("db1", 1), ("db", 11))],
 )
 def test_names_and_numbers_do_not_run_into_each_other(one, other):
-    assert refusal_id("bulkhead", *one, "w") != refusal_id("bulkhead", *other, "w")
+    assert refusal_id("bulkhead", one[0], one[1], "w") != refusal_id("bulkhead", other[0], other[1], "w")
 
 
 def test_a_child_of_a_fork_gives_other_ids_and_its_parents_keep_theirs():
