@@ -133,8 +133,7 @@ def status(file: File = HERE, /, *, json: Json = False) -> int:
     help_epilogue=(
         "Examples:\n"
         "  seawall explain r-7f3a1c\n"
-        "  seawall explain payments --json | jq .steps\n"
-        "  seawall explain 12:03:04 --around 30 --file deploy/seawall.toml\n\n"
+        "  seawall explain 12:03:04 --around 30 --json\n\n"
         "Exit codes: 0 explained, 2 wrong use, 3 nothing is known of it, or the daemon does not answer and has left\n"
         "nothing. From a dead daemon's journal it explains what had happened until then."
     )
