@@ -87,6 +87,8 @@ class Judge:
 
     def on_attempt(self, call: Call, error: BaseException | None, verdict: Verdict) -> None:
         """Journal an attempt that failed or was slow; count one that succeeded."""
+        if call.mark is not None and len(call.mark) == 1:
+            call.mark += self._noted(call, error, verdict)
         if verdict is Verdict.SUCCESS:
             self.bus.journal.count_success(self.clock.wall())
             if self.slow is not None:
@@ -96,6 +98,15 @@ class Judge:
         elif self._bad(verdict):
             cause = self.label(error, None if error is not None else call.value)
             self.publish(CallFailed, verdict.name.lower(), cause, call.elapsed())
+
+    def _noted(self, call: Call, error: BaseException | None, verdict: Verdict) -> list[Any]:
+        """What a recording keeps of an attempt: duration, verdict, cause, hint, and whether it was cut."""
+        value = None if error is not None else call.value
+        bad = error is not None or verdict is not Verdict.SUCCESS
+        hint = self.hint(error, value) if self._bad(verdict) else None
+        cut = error is not None and not isinstance(error, Exception)
+        took = self.clock.now() - call.mark[0] if call.mark else 0.0
+        return [took, verdict.name.lower(), self.label(error, value) if bad else "", hint, cut]
 
     def publish(self, kind: type, *fields: object) -> None:
         """Publish an event of the pipeline."""
@@ -124,9 +135,12 @@ class Judge:
             what = "failure"
         else:
             what = "cancelled"
+        now = self.clock.now()
         with self._lock:
             self._counts[what] += 1
-            self._durations.observe(max(0.0, self.clock.now() - call.entered_at))
+            self._durations.observe(max(0.0, now - call.entered_at))
+        if call.log is not None and self.bus.recording is not None:
+            self.bus.recording.ended(self.name, call, what, error, now)
 
     def counts(self) -> tuple[dict[str, int], HistogramData]:
         """Counts and durations of logical calls so far."""

@@ -11,7 +11,10 @@ from seawall.pipeline.kinds import is_async
 from seawall.pipeline.registry import Registry
 
 if TYPE_CHECKING:
+    import os
+
     from seawall.core.snapshot import Snapshot
+    from seawall.pipeline.record import Recording
     from seawall.pipeline.why_known import Explanation
     from seawall.policies.base import PolicyBase
 
@@ -70,6 +73,10 @@ class Manager:
     def explain(self, what: str | float, *, around: float = 60.0) -> Explanation:
         """Why a call was refused, a circuit moved, or a moment was as it was; see `Registry.explain`."""
         return self.registry.explain(what, around=around)
+
+    def record(self, path: str | os.PathLike[str], *, max_bytes: int = 100_000_000) -> Recording:
+        """Write every call from now on to a file; see `Registry.record`."""
+        return self.registry.record(path, max_bytes=max_bytes)
 
     def snapshot(self) -> Snapshot:
         """Everything at this moment, as plain data."""

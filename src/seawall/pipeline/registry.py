@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from seawall.core.clock import Clock
     from seawall.machines.breaker_options import ForcedState
     from seawall.pipeline.compose import Pipeline
+    from seawall.pipeline.record import Recording
     from seawall.pipeline.why_known import Explanation
     from seawall.policies.base import PolicyBase
 
@@ -148,6 +149,23 @@ class Registry:
         duration("explain.around", around)
         now = self.bus.clock.wall()
         return explain(what, known_of(self.bus.journal, self.snapshot(), now), around)
+
+    def record(self, path: str | os.PathLike[str], *, max_bytes: int = 100_000_000) -> Recording:
+        """Write every call from now on to a file, for `seawall simulate`; see `Recording`.
+
+        Args:
+            path: of the file, which must not exist; only its owner will be able to read it.
+            max_bytes: length at which the recording ends; from 10,000, 100 MB by default, some 400,000 calls.
+
+        Returns:
+            The recording: `stop()` it, or use it as a context manager.
+
+        Raises:
+            ConfigurationError: if one is running already, or the file cannot be made.
+        """
+        from seawall.pipeline.record import Recording  # late: few programs ever record
+
+        return Recording(self, path, max_bytes)
 
     def circuit(self, name: str) -> CircuitBreaker:
         """The circuit breaker of that name.
