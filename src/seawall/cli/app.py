@@ -157,6 +157,31 @@ def explain(
 @app.command(
     help_epilogue=(
         "Examples:\n"
+        "  seawall simulate --from monday.rec --config candidate.toml\n"
+        "  seawall simulate --from monday.rec --config candidate.toml --pipeline payments --json\n\n"
+        "A recording is made by the program: manager.record(path).\n"
+        "Exit codes: 0 the candidate does as well or better, 1 it fails or rejects more calls, 2 wrong use, or the\n"
+        "recording has gaps."
+    )
+)
+def simulate(
+    *,
+    from_: Annotated[Path, Parameter(name="--from", help="The recording.")],
+    config: Annotated[Path, Parameter(name="--config", help="A seawall.toml with the pipelines to try.")],
+    pipeline: Annotated[
+        str, Parameter(name="--pipeline", help="Only this one; all that both have if not given.", show_default=False)
+    ] = "",
+    json: Json = False,
+) -> int:
+    """Replay recorded calls through other settings on a virtual clock, and compare what becomes of them."""
+    from seawall.cli import simulate as command
+
+    return command.run(from_, config, pipeline, json)
+
+
+@app.command(
+    help_epilogue=(
+        "Examples:\n"
         "  source <(seawall completion bash)\n"
         "  seawall completion fish > ~/.config/fish/completions/seawall.fish\n\n"
         "Exit codes: 0 written, 2 wrong use."

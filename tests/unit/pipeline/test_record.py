@@ -199,9 +199,9 @@ def test_a_second_recording_an_old_file_and_a_bound_too_small_are_refused(tmp_pa
         manager.record(tmp_path / "small", max_bytes=9_999)
     with pytest.raises(ConfigurationError, match="cannot be made"):
         manager.record(tmp_path / "nowhere" / "r")
-    with manager.record(tmp_path / "one") as recording:
-        refused = pytest.raises(ConfigurationError, manager.record, tmp_path / "two")
-        assert refused.match("another recording is running")
+    running = pytest.raises(ConfigurationError, match="another recording is running")
+    with manager.record(tmp_path / "one") as recording, running:
+        manager.record(tmp_path / "two")
     recording.stop()
     with manager.record(tmp_path / "two"):
         pass
