@@ -69,6 +69,10 @@ class DeadlineExceededError(RejectedError):
     """The deadline had passed before the call began."""
 
 
+class ShuttingDownError(RejectedError):
+    """The program is shutting down and takes no new calls; another worker may take it."""
+
+
 class OutcomeUnknownError(DecisionError):
     """The call was begun and cut short: it may have been executed."""
 

@@ -64,9 +64,35 @@ class Call:
     """
 
     __slots__ = (
-        "abandoned", "args", "asked", "attempts_left", "awaitable", "cause", "clock", "degraded", "entered_at", "fn",
-        "hint", "idempotency_key", "judge", "kwargs", "label", "last_error", "leased", "lingering", "log", "mark",
-        "name", "on_attempt", "options", "source", "started", "started_at", "value",
+        "abandoned",
+        "args",
+        "asked",
+        "attempts_left",
+        "awaitable",
+        "cause",
+        "clock",
+        "counted",
+        "degraded",
+        "enter",
+        "entered_at",
+        "fn",
+        "hint",
+        "idempotency_key",
+        "judge",
+        "kwargs",
+        "label",
+        "last_error",
+        "leased",
+        "lingering",
+        "log",
+        "mark",
+        "name",
+        "on_attempt",
+        "options",
+        "source",
+        "started",
+        "started_at",
+        "value",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +132,8 @@ class Call:
         self.log: list[list[Any]] | None = None if judging.bus.recording is None else []
         self.mark: list[Any] | None = None
         self.asked: Ask | None = None
+        self.counted = False  # among those in flight
+        self.enter = judging.enter
         self.awaitable: Any = None  # what a plain function has given: its first attempt, still to be awaited
 
     def fork(self) -> Call:
@@ -241,6 +269,9 @@ class Judging(Protocol):
 
     def hint(self, error: BaseException | None, value: Any) -> float | None:
         """Seconds the dependency asks to wait, or None."""
+
+    def enter(self, call: Call) -> None:
+        """The call begins: counts it among those in flight, or refuses it because the program is shutting down."""
 
     def on_attempt(self, call: Call, error: BaseException | None, verdict: Verdict) -> None:
         """Told once of every attempt that began and ended."""

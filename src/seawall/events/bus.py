@@ -21,6 +21,9 @@ class CallLog(Protocol):
     def ended(self, name: str, call: Any, outcome: str, error: BaseException | None, now: float) -> None:
         """A call of pipeline `name` has ended; runs in its thread, so it must neither wait nor raise."""
 
+    def stop(self) -> None:
+        """Keep no more."""
+
 
 class Subscription:
     """A listener's place on a bus; `cancel()` ends it, any number of times."""
@@ -48,13 +51,24 @@ class Bus:
         clock: gives the wall time for the journal.
     """
 
-    __slots__ = ("__weakref__", "_listeners", "_lock", "clock", "drain", "journal", "listener_errors", "recording")
+    __slots__ = (
+        "__weakref__",
+        "_listeners",
+        "_lock",
+        "clock",
+        "closing",
+        "drain",
+        "journal",
+        "listener_errors",
+        "recording",
+    )
 
     def __init__(self, journal: Journal | None = None, clock: Clock | None = None) -> None:
         self.journal = journal if journal is not None else Journal()
         self.clock = clock or current_clock()
         self.listener_errors = 0
         self.recording: CallLog | None = None  #: what keeps calls, while somebody wants them kept
+        self.closing: threading.Event | None = None  #: set when a call ends, while the program shuts down; else None
         self.drain = Drain()  # here because every policy of a registry knows its bus
         self._lock = threading.Lock()
         self._listeners: tuple[Subscription, ...] = ()  # replaced as a whole, so that publishing needs no lock

@@ -213,9 +213,11 @@ class Pipeline(Calls):
         if changed is not None:
             step = sync.build(changed)
         try:
+            self._judge.enter(call)
             value = step(call)
         except AwaitableFound as found:
             call.awaitable = found.value
+            self._judge.leave(call)
             return self._arun(call)
         except RejectedError as refusal:
             instead = call.surfacing(refusal)
@@ -246,6 +248,7 @@ class Pipeline(Calls):
 
             step = aio.build(changed)
         try:
+            self._judge.enter(call)
             value = await step(call)
         except RejectedError as refusal:
             instead = call.surfacing(refusal)

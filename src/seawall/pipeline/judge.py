@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from seawall.core.errors import RejectedError
+from seawall.core.errors import RejectedError, ShuttingDownError
 from seawall.core.verdict import Verdict
 from seawall.errors.classify import label, verdict_of, verdict_of_status
 from seawall.errors.hints import retry_after_of
-from seawall.events.types import CallFailed, CallSlow
+from seawall.events.ids import hint, refusal_id
+from seawall.events.types import CallFailed, CallRejected, CallSlow
+from seawall.events.words import describe
 from seawall.measure.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Judge:
         "_durations",
         "_lock",
         "_number",
+        "_running",
         "bus",
         "clock",
         "name",
@@ -53,6 +56,7 @@ class Judge:
         self._classify = classify
         self.slow: tuple[float, str] | None = None  #: seconds above which a success is slow, and which rule says so
         self._lock = threading.RLock()  # a finaliser may count a call while this thread counts another
+        self._running = 0  # guarded by _lock
         self._begin()
 
     def _begin(self) -> None:
@@ -60,6 +64,44 @@ class Judge:
         self._counts = {"success": 0, "degraded": 0, "failure": 0, "rejected": 0, "cancelled": 0}
         self._durations = Histogram()
         self._number = 0
+
+    def enter(self, call: Call) -> None:
+        """A logical call begins; `finished`, or `leave`, is its end.
+
+        Raises:
+            ShuttingDownError: if the program is shutting down.
+        """
+        with self._lock:
+            closing = self.bus.closing is not None
+            if not closing:
+                self._running += 1
+                call.counted = True
+        if closing:
+            raise self._shutting_down()
+
+    def leave(self, call: Call) -> None:
+        """A call is no longer among those in flight."""
+        with self._lock:
+            if call.counted:
+                call.counted = False
+                self._running = max(0, self._running - 1)  # a fork may have forgotten it
+        closing = self.bus.closing
+        if closing is not None:
+            closing.set()
+
+    def running(self) -> int:
+        """Calls in flight."""
+        with self._lock:
+            return self._running
+
+    def _shutting_down(self) -> ShuttingDownError:
+        """Report a refused call, and build the error."""
+        number = self.publish(CallRejected, "pipeline", "shutting_down", None, {})
+        event = CallRejected(number, 0.0, self.name, "pipeline", "shutting_down", None, {})
+        id = refusal_id("pipeline", self.name, number, self.bus.journal.worker)
+        return ShuttingDownError(
+            describe(event) + hint(id), id=id, policy="pipeline", name=self.name, evidence={"reason": "shutting_down"}
+        )
 
     def judge(self, error: BaseException | None, value: Any) -> Verdict:
         """The verdict on a finished attempt.
@@ -108,12 +150,13 @@ class Judge:
         took = self.clock.now() - call.mark[0] if call.mark else 0.0
         return [took, verdict.name.lower(), self.label(error, value) if bad else "", hint, cut]
 
-    def publish(self, kind: type, *fields: object) -> None:
-        """Publish an event of the pipeline."""
+    def publish(self, kind: type, *fields: object) -> int:
+        """Publish an event of the pipeline; its number."""
         with self._lock:
             self._number += 1
             number = self._number
         self.bus.publish((kind, number, self.clock.now(), self.name, *fields))
+        return number
 
     @staticmethod
     def _bad(verdict: Verdict) -> bool:
@@ -139,6 +182,7 @@ class Judge:
         with self._lock:
             self._counts[what] += 1
             self._durations.observe(max(0.0, now - call.entered_at))
+        self.leave(call)
         if call.log is not None and self.bus.recording is not None:
             self.bus.recording.ended(self.name, call, what, error, now)
 
@@ -161,5 +205,6 @@ class Judge:
                 self.clock, self._counts, self._durations, self._number = before
 
     def after_fork(self) -> None:
-        """A new lock in the child; the counts go on from the parent's."""
+        """A new lock in the child; the counts go on from the parent's, and nothing is in flight."""
         self._lock = threading.RLock()
+        self._running = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from seawall.core.ports import load
 from seawall.pipeline.compose import Pipeline
@@ -12,6 +12,7 @@ from seawall.pipeline.registry import Registry
 
 if TYPE_CHECKING:
     import os
+    from types import TracebackType
 
     from seawall.core.snapshot import Snapshot
     from seawall.pipeline.record import Recording
@@ -23,7 +24,7 @@ R = TypeVar("R")
 
 
 class Manager:
-    """Pipelines by name, and calls through them.
+    """Pipelines by name, and calls through them; as a context manager it is shut down in the end.
 
     Args:
         registry: where they are kept; a new one with its own events if not given.
@@ -69,6 +70,30 @@ class Manager:
     def drain(self) -> None:
         """Say that the program is going away; see `Registry.drain`."""
         self.registry.drain()
+
+    def shutdown(self, timeout: float = 30.0) -> dict[str, int]:
+        """Go away in order; the calls still running in the end, by pipeline. See `Registry.shutdown`."""
+        return self.registry.shutdown(timeout)
+
+    async def ashutdown(self, timeout: float = 30.0) -> dict[str, int]:
+        """`shutdown` for a program of coroutines: the loop goes on, so that calls in flight can end."""
+        import asyncio  # late: programs of plain functions do without
+
+        return await asyncio.to_thread(self.shutdown, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.shutdown()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.ashutdown()
 
     def explain(self, what: str | float, *, around: float = 60.0) -> Explanation:
         """Why a call was refused, a circuit moved, or a moment was as it was; see `Registry.explain`."""

@@ -152,6 +152,9 @@ class _Run:
         """See `CallLog`."""
         self.calls.append(call_of(line_of(ended_of(name, call, outcome, error, now), b"")))
 
+    def stop(self) -> None:
+        """Nothing to close."""
+
     def _moved(self, event: Any) -> None:
         """A circuit has moved."""
         line = transition_of(event)

@@ -272,6 +272,13 @@ def start(registry: LinkedRegistry, socket_path: str | Path | None = None) -> Li
         return link
 
 
+def stop(registry: LinkedRegistry, timeout: float = _FAREWELL) -> None:
+    """Send what is left, at most for `timeout` seconds, and end the link of `registry`, if there is one."""
+    link = _by_registry.get(registry)
+    if link is not None:
+        link.stop(timeout)
+
+
 def _program() -> str:
     """What to call this program."""
     script = sys.argv[0] if getattr(sys, "argv", None) else ""
