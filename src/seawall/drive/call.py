@@ -64,35 +64,9 @@ class Call:
     """
 
     __slots__ = (
-        "abandoned",
-        "args",
-        "asked",
-        "attempts_left",
-        "awaitable",
-        "cause",
-        "clock",
-        "counted",
-        "degraded",
-        "enter",
-        "entered_at",
-        "fn",
-        "hint",
-        "idempotency_key",
-        "judge",
-        "kwargs",
-        "label",
-        "last_error",
-        "leased",
-        "lingering",
-        "log",
-        "mark",
-        "name",
-        "on_attempt",
-        "options",
-        "source",
-        "started",
-        "started_at",
-        "value",
+        "abandoned", "args", "asked", "attempts_left", "awaitable", "cause", "clock", "counted", "degraded", "enter",
+        "entered_at", "fn", "hint", "idempotency_key", "judge", "kwargs", "label", "last_error", "leased", "lingering",
+        "log", "mark", "name", "on_attempt", "options", "source", "started", "started_at", "value",
     )  # fmt: skip
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from seawall.core.ports import load
@@ -45,9 +45,9 @@ class Manager:
             manager.add(name, *policies)
         return manager
 
-    def add(self, name: str, *policies: PolicyBase) -> Pipeline:
-        """Make and register a pipeline; see `Pipeline`."""
-        return Pipeline(name, *policies, registry=self.registry)
+    def add(self, name: str, *policies: PolicyBase, shadow: Sequence[PolicyBase] = ()) -> Pipeline:
+        """Make and register a pipeline, with candidates beside it if given; see `Pipeline`."""
+        return Pipeline(name, *policies, registry=self.registry, shadow=shadow)
 
     def pipeline(self, name: str) -> Pipeline:
         """The pipeline of that name.

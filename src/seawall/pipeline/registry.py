@@ -59,7 +59,7 @@ class Registry:
                     "a pipeline made for every call would never see two failures in a row"
                 )
             added: list[tuple[str, str]] = []
-            for policy in pipeline.policies:
+            for policy in (*pipeline.policies, *pipeline.shadow):
                 key = (policy.kind, policy.name)
                 if self._known(*key) not in {None, policy}:
                     for undone in added:

@@ -116,6 +116,11 @@ class PolicyBase:
         else:
             self._renew()
 
+    def shadow_begin(self) -> None:
+        """From now on decide, count and report only, from a fresh state: it is a candidate beside live policies."""
+        self.shadow = True
+        self._fresh()
+
     def _renew(self) -> None:
         """The machine's part of `after_fork`."""
 
