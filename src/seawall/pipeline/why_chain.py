@@ -10,6 +10,7 @@ from seawall.events.types import (
     CallFailed,
     CallRejected,
     CallSlow,
+    CallTimedOut,
     CheckChanged,
     CircuitClosed,
     CircuitForced,
@@ -34,6 +35,7 @@ _CHANGES = (
     CircuitOpened, ProgramLost,
 )  # fmt: skip
 _MOST = 6  # steps of one sort: more would bury the rest
+_SAME = 0.005  # seconds between two events of one attempt at most
 _BACK = 300.0  # seconds of failures before a circuit opened whose rule names no window
 
 
@@ -60,7 +62,11 @@ def of_refusal(focus: Entry, known: Known, around: float) -> Iterator[Step]:
         text = f'It is one of {len(alike)} refusals of "{event.name}" within {seconds(around)} before and after.'
         yield Step("because", alike[0].wall, text, {"refusals": len(alike)}, focus.source)
     start = focus.wall - around
-    trouble = [one for one in known.of(focus, CallFailed, CallSlow, names=names) if start <= one.wall <= focus.wall]
+    trouble = [
+        one
+        for one in known.of(focus, CallFailed, CallSlow, CallTimedOut, names=names)
+        if start <= one.wall <= focus.wall
+    ]
     yield from _listed(trouble)
     yield from _changes_before(trouble[0].wall if trouble else focus.wall, focus.wall, focus, known, around)
     yield from _fallbacks(focus, names, focus.wall, focus.wall + around, known)
@@ -157,7 +163,9 @@ def _failures(opened: Entry, known: Known, around: float) -> Iterator[Step]:
     """The failures that tripped a circuit, and what had changed before them."""
     evidence = opened.event.evidence
     names = names_behind(opened.event.name, "circuit_breaker", known)
-    kinds: tuple[type, ...] = (CallFailed, CallSlow) if evidence.get("rule") == "slow_rate" else (CallFailed,)
+    kinds: tuple[type, ...] = (CallFailed, CallTimedOut)
+    if evidence.get("rule") == "slow_rate":
+        kinds = (*kinds, CallSlow)
     window = evidence.get("window") or _BACK
     closed = [one.wall for one in known.of(opened, CircuitClosed, names={opened.event.name}) if one.wall < opened.wall]
     start = max([opened.wall - window, *closed])
@@ -166,6 +174,7 @@ def _failures(opened: Entry, known: Known, around: float) -> Iterator[Step]:
         for one in known.of(opened, *kinds, names=names)
         if start <= one.wall <= opened.wall and getattr(one.event, "verdict", "") != "throttled"
     ]
+    found = _once(found)
     counted = evidence.get("slow") if evidence.get("rule") == "slow_rate" else evidence.get("failures")
     wanted = counted if isinstance(counted, int) else len(found)
     found = found[max(0, len(found) - wanted) :]
@@ -174,6 +183,16 @@ def _failures(opened: Entry, known: Known, around: float) -> Iterator[Step]:
         yield gap(f"Of the {wanted} calls that it counted, {wanted - len(found)} are not in the journal: "
                   f"{_horizon(known, 'CallFailed')}")  # fmt: skip
     yield from _changes_before(found[0].wall if found else opened.wall, opened.wall, opened, known, around)
+
+
+def _once(found: list[Entry]) -> list[Entry]:
+    """Without the timeouts that are told as failures too: plain code fails first and is found to be late then."""
+    failed = [one.wall for one in found if isinstance(one.event, CallFailed)]
+    return [
+        one
+        for one in found
+        if not (isinstance(one.event, CallTimedOut) and any(abs(one.wall - wall) < _SAME for wall in failed))
+    ]
 
 
 def _listed(found: list[Entry]) -> Iterator[Step]:
@@ -185,7 +204,7 @@ def _listed(found: list[Entry]) -> Iterator[Step]:
     yield from (step_of("because", one) for one in found[:2])
     counted: dict[str, int] = {}
     for one in left_out:
-        word = getattr(one.event, "cause", "slow")
+        word = getattr(one.event, "cause", "") or getattr(one.event, "policy", "slow")
         counted[word] = counted.get(word, 0) + 1
     yield Step("because", left_out[0].wall, f"and {len(left_out)} more like these ({causes(counted)})", counted)
     yield from (step_of("because", one) for one in found[3 - _MOST :])
