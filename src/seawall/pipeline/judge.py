@@ -82,12 +82,16 @@ class Judge:
     def leave(self, call: Call) -> None:
         """A call is no longer among those in flight."""
         with self._lock:
-            if call.counted:
-                call.counted = False
-                self._running = max(0, self._running - 1)  # a fork may have forgotten it
+            self._left(call)
         closing = self.bus.closing
         if closing is not None:
             closing.set()
+
+    def _left(self, call: Call) -> None:
+        """Take a call out of those in flight; needs the lock."""
+        if call.counted:
+            call.counted = False
+            self._running = max(0, self._running - 1)  # a fork may have forgotten it
 
     def running(self) -> int:
         """Calls in flight."""
@@ -179,12 +183,14 @@ class Judge:
         else:
             what = "cancelled"
         now = self.clock.now()
+        if call.log is not None and self.bus.recording is not None:  # first, or a shutdown might stop it before
+            self.bus.recording.ended(self.name, call, what, error, now)
         with self._lock:
             self._counts[what] += 1
             self._durations.observe(max(0.0, now - call.entered_at))
-        self.leave(call)
-        if call.log is not None and self.bus.recording is not None:
-            self.bus.recording.ended(self.name, call, what, error, now)
+            self._left(call)
+        if self.bus.closing is not None:
+            self.bus.closing.set()
 
     def counts(self) -> tuple[dict[str, int], HistogramData]:
         """Counts and durations of logical calls so far."""
