@@ -68,7 +68,10 @@ def test_the_log_has_one_warning_for_each_transition_and_no_arguments(caplog):
         'Circuit "db" half-open',
         'Circuit "db" closed',
     ]
-    assert {record.levelname for record in caplog.records} == {"WARNING", "DEBUG"}
+    assert all("explain: seawall explain t-" in line for line in warnings)
+    others = [record.levelname for record in caplog.records if record.levelno != logging.WARNING]
+    assert sorted(others) == ["DEBUG"] * 3 + ["INFO"] * 3, "each retry at DEBUG, each call that failed for good once"
+    assert {record.name for record in caplog.records} == {"seawall"}
     assert "secret-argument" not in caplog.text
 
 

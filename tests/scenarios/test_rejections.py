@@ -51,7 +51,10 @@ def test_a_refusal_before_the_first_attempt_leaves_as_it_is():
         error = raised(driven, dependency)
         assert isinstance(error, CircuitOpenError)
         assert dependency.calls == 0
-        return str(error), error.retry_after, error.policy, error.name, error.evidence["reason"]
+        assert error.id.startswith("r-")
+        assert str(error).endswith(f" (explain: seawall explain {error.id})")
+        text = str(error).partition(" (explain")[0]
+        return text, error.retry_after, error.policy, error.name, error.evidence["reason"]
 
     assert run_both(lambda: [CircuitBreaker(1)], scenario) == (
         'Call to "scenario" rejected: circuit open for another 30 s; nothing was sent.',
@@ -252,7 +255,7 @@ def test_ten_thousand_refusals_leave_nothing_behind():
         before = refuse(10)
         after = refuse(5_000)
         assert abs(after - before) < 200
-        assert len(registry.bus.journal) == 4096
+        assert len(registry.bus.journal) == 4097, "the refusals that it holds, and what forced them"
         breaker.release(owner="mia")
         for _ in range(200):
             breaker.reset()

@@ -132,6 +132,56 @@ def status(file: File = HERE, /, *, json: Json = False) -> int:
 @app.command(
     help_epilogue=(
         "Examples:\n"
+        "  seawall explain r-7f3a1c\n"
+        "  seawall explain 12:03:04 --around 30 --json\n\n"
+        "Exit codes: 0 explained, 2 wrong use, 3 nothing is known of it, or the daemon does not answer and has left\n"
+        "nothing. From a dead daemon's journal it explains what had happened until then."
+    )
+)
+def explain(
+    what: Annotated[str, Parameter(help="An id from an error, the log or the page; a name; or a time of day.")],
+    /,
+    *,
+    around: Annotated[
+        float, Parameter(name="--around", help="Seconds looked at before the first failure, or around a time.")
+    ] = 60.0,
+    file: InFile = HERE,
+    json: Json = False,
+) -> int:
+    """Say why a call was refused, why a circuit moved, or what was wrong at a time, with the evidence."""
+    from seawall.cli import explain as command
+
+    return command.run(what, file, around, json)
+
+
+@app.command(
+    help_epilogue=(
+        "Examples:\n"
+        "  seawall simulate --from monday.rec --config candidate.toml\n"
+        "  seawall simulate --from monday.rec --config candidate.toml --pipeline payments --json\n\n"
+        "A recording is made by the program: manager.record(path).\n"
+        "Exit codes: 0 the candidate does as well or better, 1 it fails or rejects more calls, 2 wrong use, or the\n"
+        "recording has gaps."
+    )
+)
+def simulate(
+    *,
+    from_: Annotated[Path, Parameter(name="--from", help="The recording.")],
+    config: Annotated[Path, Parameter(name="--config", help="A seawall.toml with the pipelines to try.")],
+    pipeline: Annotated[
+        str, Parameter(name="--pipeline", help="Only this one; all that both have if not given.", show_default=False)
+    ] = "",
+    json: Json = False,
+) -> int:
+    """Replay recorded calls through other settings on a virtual clock, and compare what becomes of them."""
+    from seawall.cli import simulate as command
+
+    return command.run(from_, config, pipeline, json)
+
+
+@app.command(
+    help_epilogue=(
+        "Examples:\n"
         "  source <(seawall completion bash)\n"
         "  seawall completion fish > ~/.config/fish/completions/seawall.fish\n\n"
         "Exit codes: 0 written, 2 wrong use."

@@ -42,7 +42,15 @@ class DecisionError(SeawallError):
 
 
 class RejectedError(DecisionError):
-    """The call was never executed: nothing was sent, so doing it again is safe."""
+    """The call was never executed: nothing was sent, so doing it again is safe.
+
+    Args:
+        id: such as "r-7f3a1c": what `seawall explain` finds this refusal by; "" if it is in no journal.
+    """
+
+    def __init__(self, message: str = "", *, id: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.id = id
 
 
 class CircuitOpenError(RejectedError):
@@ -59,6 +67,10 @@ class BulkheadFullError(RejectedError):
 
 class DeadlineExceededError(RejectedError):
     """The deadline had passed before the call began."""
+
+
+class ShuttingDownError(RejectedError):
+    """The program is shutting down and takes no new calls; another worker may take it."""
 
 
 class OutcomeUnknownError(DecisionError):

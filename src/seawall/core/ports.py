@@ -9,11 +9,12 @@ from typing import Any
 _PROVIDERS = {
     "config": "seawall.config.build:pipelines_from_file",
     "link": "seawall.report.link:start",
+    "unlink": "seawall.report.link:stop",
     "alone": "seawall.pipeline.compose:alone",
 }
 
 #: What to install when a provider cannot be imported.
-_EXTRAS = {"config": "seawall[daemon]", "link": "seawall", "alone": "seawall"}
+_EXTRAS = {"config": "seawall[daemon]", "link": "seawall", "unlink": "seawall", "alone": "seawall"}
 
 
 def load(port: str) -> Any:

@@ -27,8 +27,9 @@ class AlreadyRunningError(ConfigurationError):
 class Folder:
     """A private folder (0700) with the daemon's files.
 
-    daemon.json says how to reach the daemon and is there while it runs; snapshot.json is its last state; token is
-    what a request that changes something must carry; logs holds the output of the processes.
+    daemon.json says how to reach the daemon and is there while it runs; snapshot.json is its last state and
+    journal.json what had happened; token is what a request that changes something must carry; logs holds the output of
+    the processes.
 
     Args:
         path: of the folder.
@@ -38,6 +39,7 @@ class Folder:
         self.path = path
         self.record = path / "daemon.json"
         self.snapshot = path / "snapshot.json"
+        self.journal = path / "journal.json"
         self.logs = path / "logs"
         self._lock: int | None = None
 
@@ -111,6 +113,10 @@ class Folder:
     def write_snapshot(self, data: Mapping[str, Any]) -> None:
         """Keep the state for those who ask when the daemon is gone."""
         write_private(self.snapshot, json.dumps(data, separators=(",", ":"), default=str) + "\n")
+
+    def write_journal(self, data: Mapping[str, Any]) -> None:
+        """Keep what `seawall explain` needs when the daemon is gone."""
+        write_private(self.journal, json.dumps(data, separators=(",", ":"), default=str) + "\n")
 
     def _taken(self) -> str:
         """Who holds the folder, in words."""

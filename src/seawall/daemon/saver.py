@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from seawall.daemon.logs import logger
 from seawall.errors.text import describe_error
 from seawall.health.offload import Offload
+from seawall.pipeline.why_saved import saved_form
+from seawall.server.explain import known_to
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
     from seawall.daemon.assembly import Assembly
 
 _EVERY = 2.0
+_EACH = 400  # entries of each ring of the journal that are saved: some 300 kB at most
 _PATIENCE = 2.0  # seconds for one write; a disk that hangs holds up a thread, and nothing else
 
 
 class Saver:
-    """Writes snapshot.json every two seconds, and once more in the end.
+    """Writes snapshot.json every two seconds, journal.json when there is news, and both once more in the end.
 
     Args:
         made: the daemon's parts.
@@ -37,6 +41,7 @@ class Saver:
         self._failed = False
         self._disk = Offload()
         self._last: dict[str, Any] = {}
+        self._journal_saved = 0
 
     def start(self) -> None:
         """Begin to save."""
@@ -77,12 +82,20 @@ class Saver:
             logger.exception("The state could not be built.")
             return
         await self._write(self._last)
+        if self._made.bus.journal.appended != self._journal_saved:
+            self._journal_saved = self._made.bus.journal.appended
+            known = known_to(self._made.parts)
+            await self._put(lambda: self._made.folder.write_journal(saved_form(known, _EACH)), "saving the journal")
 
     async def _write(self, data: dict[str, Any]) -> None:
-        """Write it down; a full disk is said once and not every two seconds."""
+        """Write the state down."""
+        await self._put(lambda: self._made.folder.write_snapshot(data), "saving the state")
+
+    async def _put(self, write: Callable[[], None], what: str) -> None:
+        """Write something down; a full disk is said once and not every two seconds."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self._disk.run(lambda: self._made.folder.write_snapshot(data), "saving the state")
+                await self._disk.run(write, what)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             if not self._failed:
                 logger.warning("The state could not be saved (%s): seawall status will not know it.", _why(error))

@@ -12,6 +12,7 @@ from seawall.core.context import using_idempotency_key
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.permit import Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
+from seawall.drive.beside import abeside
 from seawall.drive.cached import acache
 from seawall.drive.call import Call, Instead, Loop, LoopRun, Queue, Race
 from seawall.drive.sync import Guarded, leave, within
@@ -262,6 +263,7 @@ _SHAPES: dict[str, Callable[[Any, AsyncStep], AsyncStep]] = {
     "loop": loop,
     "race": race,
     "cache": acache,
+    "beside": abeside,
 }
 
 

@@ -64,9 +64,9 @@ class Call:
     """
 
     __slots__ = (
-        "abandoned", "args", "attempts_left", "awaitable", "cause", "clock", "degraded", "entered_at", "fn", "hint",
-        "idempotency_key", "judge", "kwargs", "label", "last_error", "leased", "lingering", "name", "on_attempt",
-        "options", "source", "started", "started_at", "value",
+        "abandoned", "args", "asked", "attempts_left", "awaitable", "cause", "clock", "counted", "degraded", "enter",
+        "entered_at", "fn", "hint", "idempotency_key", "judge", "kwargs", "label", "last_error", "leased", "lingering",
+        "log", "mark", "name", "on_attempt", "options", "source", "started", "started_at", "value",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +102,12 @@ class Call:
         self.cause: BaseException | None = None
         self.idempotency_key: str | None = None
         self.attempts_left = 1  # the present one included
+        # for a recording: its attempts, the one under way, and what guards and queues were asked for
+        self.log: list[list[Any]] | None = None if judging.bus.recording is None else []
+        self.mark: list[Any] | None = None
+        self.asked: Ask | None = None
+        self.counted = False  # among those in flight
+        self.enter = judging.enter
         self.awaitable: Any = None  # what a plain function has given: its first attempt, still to be awaited
 
     def fork(self) -> Call:
@@ -129,7 +135,10 @@ class Call:
                 key = argument(self, policy, rule) if isinstance(rule, str) else rule(*self.args, **self.kwargs)
         price = self.options.cost if policy.cost is None or self.options.cost is not None else policy.cost
         cost = 1.0 if price is None else price(*self.args, **self.kwargs) if callable(price) else price
-        return Ask(cost, key, deadline=deadline_on(policy.clock), held=held)
+        asked = Ask(cost, key, deadline=deadline_on(policy.clock), held=held)
+        if self.log is not None and (self.asked is None or key is not None or cost != 1.0):
+            self.asked = asked
+        return asked
 
     def begin(self) -> None:
         """An attempt begins: the innermost guard has admitted it, and nothing of ours stands before the function."""
@@ -140,6 +149,9 @@ class Call:
             self.started -= 1
             raise DeadlineExceededError(f'Call to "{self.name}" rejected: its caller has gone on; nothing was sent.')
         now = self.clock.now()
+        if self.log is not None:
+            self.mark = [now]
+            self.log.append(self.mark)
         if self.started_at is None:
             self.started_at = now
         for guard, permit in self.leased:
@@ -221,6 +233,8 @@ def given_up_since(thing: object, mark: int) -> bool:
 class Judging(Protocol):
     """What a pipeline knows about the meaning of results and errors."""
 
+    bus: Bus
+
     def judge(self, error: BaseException | None, value: Any) -> Verdict:
         """The verdict on a finished attempt."""
 
@@ -229,6 +243,9 @@ class Judging(Protocol):
 
     def hint(self, error: BaseException | None, value: Any) -> float | None:
         """Seconds the dependency asks to wait, or None."""
+
+    def enter(self, call: Call) -> None:
+        """The call begins: counts it among those in flight, or refuses it because the program is shutting down."""
 
     def on_attempt(self, call: Call, error: BaseException | None, verdict: Verdict) -> None:
         """Told once of every attempt that began and ended."""

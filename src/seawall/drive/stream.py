@@ -98,6 +98,7 @@ class StreamCore:
         self.started = True
         call = self.call
         call.entered_at = call.clock.now()
+        call.enter(call)
         for policy in self._parts.outer:
             run = policy.start(call, colour)
             refusal = run.expired()

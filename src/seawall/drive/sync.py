@@ -308,7 +308,9 @@ _SHAPES: dict[str, Callable[[Any, Step], Step]] = {
 
 def build(policies: Sequence[Any], innermost: Step = invoke) -> Step:
     """One step out of policies, outermost first."""
+    from seawall.drive.beside import beside  # late: it imports this module
+
     step = innermost
     for policy in reversed(policies):
-        step = _SHAPES[policy.shape](policy, step)
+        step = beside(policy, step) if policy.shape == "beside" else _SHAPES[policy.shape](policy, step)
     return step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from seawall.core.clock import Clock, current_clock
 from seawall.core.drain import Drain
@@ -13,6 +13,16 @@ from seawall.events.journal import Journal
 from seawall.events.types import RawEvent, inflate
 
 Listener = Callable[[Any], object]
+
+
+class CallLog(Protocol):
+    """Keeps every logical call of the pipelines on a bus."""
+
+    def ended(self, name: str, call: Any, outcome: str, error: BaseException | None, now: float) -> None:
+        """A call of pipeline `name` has ended; runs in its thread, so it must neither wait nor raise."""
+
+    def stop(self) -> None:
+        """Keep no more."""
 
 
 class Subscription:
@@ -41,12 +51,24 @@ class Bus:
         clock: gives the wall time for the journal.
     """
 
-    __slots__ = ("__weakref__", "_listeners", "_lock", "clock", "drain", "journal", "listener_errors")
+    __slots__ = (
+        "__weakref__",
+        "_listeners",
+        "_lock",
+        "clock",
+        "closing",
+        "drain",
+        "journal",
+        "listener_errors",
+        "recording",
+    )
 
     def __init__(self, journal: Journal | None = None, clock: Clock | None = None) -> None:
         self.journal = journal if journal is not None else Journal()
         self.clock = clock or current_clock()
         self.listener_errors = 0
+        self.recording: CallLog | None = None  #: what keeps calls, while somebody wants them kept
+        self.closing: threading.Event | None = None  #: set when a call ends, while the program shuts down; else None
         self.drain = Drain()  # here because every policy of a registry knows its bus
         self._lock = threading.Lock()
         self._listeners: tuple[Subscription, ...] = ()  # replaced as a whole, so that publishing needs no lock

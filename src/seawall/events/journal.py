@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 from seawall.core.fork import renew_after_fork
-from seawall.events.types import EVENTS, RawEvent, inflate
+from seawall.events.ids import long_id_of, new_worker, short
+from seawall.events.types import (
+    EVENTS,
+    CallFailed,
+    CallRejected,
+    CallShadowed,
+    CallSlow,
+    CallTimedOut,
+    FallbackUsed,
+    RawEvent,
+    RetryGaveUp,
+    RetryScheduled,
+    inflate,
+)
 from seawall.events.words import describe
+
+#: A flood of refusals must not wash away the failures that caused it, nor failures the transitions: each sort of event
+#: has a ring of its own. What is in neither of these two is rare and tells what changed.
+_FAILURES = frozenset({CallFailed, CallSlow, CallTimedOut, RetryGaveUp})
+_EFFECTS = frozenset({CallRejected, CallShadowed, FallbackUsed, RetryScheduled})
+
+_Kept = tuple[int, float, str, str, RawEvent]  # number in the journal, wall, source, worker, event
 
 
 class Entry(NamedTuple):
-    """One line of a journal: wall time in seconds, the program it comes from ("" for this one), and the event."""
+    """One line of a journal.
+
+    `wall` is its time in seconds, `source` the program it comes from ("" for this one), `worker` the process, which
+    makes the ids of events differ between processes that count alike.
+    """
 
     wall: float
     source: str
     event: Any
+    worker: str = ""
+
+    @property
+    def id(self) -> str:
+        """The short id of a refusal or a transition; "" for all else."""
+        return short(self.long_id)
+
+    @property
+    def long_id(self) -> str:
+        """The whole id; see `events.ids`."""
+        return long_id_of(self.event, self.worker)
 
     def __str__(self) -> str:
         """The event in words."""
         return describe(self.event)
 
     def as_json(self) -> dict[str, Any]:
-        """A flat dictionary: "wall", "source", "event" (the class name) and the event's own fields."""
+        """A flat dictionary: "wall", "source", "event" (the class name), the event's own fields, worker and id."""
+        known = {"worker": self.worker} if self.worker else {}
+        if self.worker and self.id:
+            known["id"] = self.id
         return {
             "wall": self.wall,
             "source": self.source,
             "event": type(self.event).__name__,
             **self.event._asdict(),
+            **known,
         }
 
 
@@ -42,45 +83,64 @@ def entry_from_json(data: Mapping[str, Any], source: str = "") -> Entry:
     kind = EVENTS.get(str(data.get("event")))
     if kind is None:
         raise ValueError(f"unknown event {data.get('event')!r}: known are {', '.join(sorted(EVENTS))}")
+    own = "worker" in kind._fields  # of ProgramLinked it is a field, and the entry's is not told
     try:
         event = kind(**{field: data[field] for field in kind._fields})
     except KeyError as missing:
         raise ValueError(f"{kind.__name__} lacks the field {missing}") from None
-    return Entry(float(data.get("wall", 0.0)), source or str(data.get("source", "")), event)
+    worker = "" if own else str(data.get("worker", ""))
+    return Entry(float(data.get("wall", 0.0)), source or str(data.get("source", "")), event, worker)
 
 
 class Journal:
-    """A ring of the last `capacity` events, and counts of successes by second.
+    """Rings of the last events, and counts of successes by second.
 
-    Appending is one atomic step and takes no lock; memory is bounded by `capacity` (about 200 bytes an entry) plus
-    one pair per second for the last `seconds` seconds.
+    There are three: one for single calls that failed, one for what came of it (refusals, retries, fallbacks), one for
+    everything that changes a state. Appending takes no lock; memory is bounded by `capacity` (about 250 bytes an entry)
+    for each ring, plus one pair per second for the last `seconds` seconds.
 
     Args:
-        capacity: entries kept, from 1; 4,096 by default, some hours of an ordinary service's refusals and failures.
+        capacity: entries kept in each ring, from 1; 4,096 by default, some hours of an ordinary service's failures.
         seconds: how many seconds of success counts are kept; 3,600 by default.
     """
 
-    __slots__ = ("__weakref__", "_lock", "_ring", "_successes", "appended")
+    __slots__ = ("__weakref__", "_changes", "_effects", "_failures", "_lock", "_numbers", "_successes", "appended",
+                 "fallen", "fallen_until", "worker")  # fmt: skip
 
     def __init__(self, capacity: int = 4096, seconds: int = 3600) -> None:
-        self._ring: deque[tuple[float, str, RawEvent]] = deque(maxlen=capacity)
+        self._changes: deque[_Kept] = deque(maxlen=capacity)
+        self._failures: deque[_Kept] = deque(maxlen=capacity)
+        self._effects: deque[_Kept] = deque(maxlen=capacity)
         self._successes: deque[list[int]] = deque(maxlen=seconds)
+        self._numbers = count(1)
         self.appended = 0
+        self.worker = new_worker()  #: this process, in the ids of its events; new after a fork
+        #: How many entries have given way, by the name of their event; off by one where two threads met.
+        self.fallen: Counter[str] = Counter()
+        self.fallen_until = 0.0  #: wall time of the newest entry that has given way; 0 while none has
         self._lock = threading.Lock()  # for the counts, which are read and written back
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """A new lock in the child."""
+        """A new lock in the child, which is another worker; what the parent did stays in it under its own name."""
         self._lock = threading.Lock()
+        self.worker = new_worker()
 
-    def append(self, wall: float, raw: RawEvent, source: str = "") -> None:
-        """Keep one raw event; the oldest gives way when the ring is full."""
-        self._ring.append((wall, source, raw))
-        self.appended += 1
+    def append(self, wall: float, raw: RawEvent, source: str = "", worker: str | None = None) -> None:
+        """Keep one raw event of this process, or of `worker`; the oldest of its sort gives way when a ring is full."""
+        kind = raw[0]
+        ring = self._failures if kind in _FAILURES else self._effects if kind in _EFFECTS else self._changes
+        if len(ring) == ring.maxlen and ring:
+            oldest = ring[0]
+            self.fallen[oldest[4][0].__name__] += 1
+            self.fallen_until = max(self.fallen_until, oldest[1])
+        number = next(self._numbers)
+        ring.append((number, wall, source, self.worker if worker is None else worker, raw))
+        self.appended = max(self.appended, number)  # another thread may have come later and be through already
 
     def add_entry(self, entry: Entry) -> None:
         """Keep an event that another program reported."""
-        self.append(entry.wall, (type(entry.event), *entry.event), entry.source)
+        self.append(entry.wall, (type(entry.event), *entry.event), entry.source, entry.worker)
 
     def count_success(self, wall: float) -> None:
         """Count one successful call in the second of `wall`."""
@@ -97,17 +157,37 @@ class Journal:
         with self._lock:
             return [(second, count) for second, count in self._successes]
 
-    def entries(self, *, since: float = 0.0, name: str | None = None, limit: int | None = None) -> list[Entry]:
-        """Entries with `wall > since`, oldest first; those of one `name` if given, the last `limit` of them."""
+    def entries(
+        self,
+        *,
+        since: float = 0.0,
+        name: str | None = None,
+        limit: int | None = None,
+        after: int = 0,
+    ) -> list[Entry]:
+        """Entries in the order they came: those with `wall > since`, of one `name` if given, the last `limit` of them.
+
+        `after` leaves out as many as had been appended at an earlier look.
+        """
+        kept = heapq.merge(*(sorted(ring, key=_number) for ring in self._rings()), key=_number)
         found = [
-            Entry(wall, source, inflate(raw))
-            for wall, source, raw in list(self._ring)
-            if wall > since and (name is None or raw[3] == name)
+            Entry(wall, source, inflate(raw), worker)
+            for number, wall, source, worker, raw in kept
+            if number > after and wall > since and (name is None or raw[3] == name)
         ]
         return found if limit is None else found[max(0, len(found) - limit) :]
+
+    def _rings(self) -> list[list[_Kept]]:
+        """Copies of the three rings."""
+        return [list(self._changes), list(self._failures), list(self._effects)]
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries())
 
     def __len__(self) -> int:
-        return len(self._ring)
+        return len(self._changes) + len(self._failures) + len(self._effects)
+
+
+def _number(kept: _Kept) -> int:
+    """Its place in the journal."""
+    return kept[0]

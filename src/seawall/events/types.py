@@ -140,6 +140,21 @@ class CallFailed(NamedTuple):
     duration: float
 
 
+class CallSlow(NamedTuple):
+    """One attempt succeeded and was slow: it took `duration` seconds, more than `limit`.
+
+    `rule` says what that limit is: "slow_rate", the threshold of a circuit's `SlowRate`, or "timeout", half of what the
+    pipeline's timeout allows an attempt.
+    """
+
+    number: int
+    at: float
+    name: str
+    duration: float
+    limit: float
+    rule: str
+
+
 class FallbackUsed(NamedTuple):
     """A fallback answered in place of a failed call."""
 
@@ -238,6 +253,7 @@ EVENTS: dict[str, Any] = {
         RetryGaveUp,
         CallTimedOut,
         CallFailed,
+        CallSlow,
         FallbackUsed,
         OverrideSet,
         OverrideEnded,

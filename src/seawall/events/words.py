@@ -82,6 +82,7 @@ def _refusal(e: Any) -> str:
         "queue_full": "all slots and all waiting places are taken",
         "waited": "no slot became free within the maximum wait",
         "deadline": "the deadline had passed",
+        "shutting_down": "the program is shutting down",
         "workers": "all worker threads for timeouts are taken",
         "unreachable": "the wait would be longer than allowed",
     }
@@ -93,6 +94,11 @@ def _forced(e: Any) -> str:
     until = "until released" if e.expires_in is None else f"for {seconds(e.expires_in)}"
     state = {"disabled": "disabled", "observe": "observed only"}.get(e.state, f"forced {e.state}")
     return f'Circuit "{e.name}" {state} {until} by {e.owner}: {e.reason}.'
+
+
+def _limit(e: Any) -> str:
+    """What a slow call was slower than."""
+    return "half of its timeout, a limit" if e.rule == "timeout" else "the slow-rate threshold"
 
 
 _SENTENCES: dict[str, Any] = {
@@ -119,6 +125,9 @@ _SENTENCES: dict[str, Any] = {
     ),
     "CallTimedOut": lambda e: f'Call to "{e.name}" cut short by its {e.policy} of {seconds(e.limit)}.',
     "CallFailed": lambda e: f'Call to "{e.name}" failed after {seconds(e.duration)}: {e.cause}.',
+    "CallSlow": lambda e: (
+        f'Call to "{e.name}" succeeded and was slow: {seconds(e.duration)}, over {_limit(e)} of {seconds(e.limit)}.'
+    ),
     "FallbackUsed": lambda e: f'"{e.name}" answered by its fallback ({e.source}) because of {e.cause}.',
     "OverrideSet": lambda e: (
         f'"{e.name}" overridden {"until lifted" if e.expires_in is None else "for " + seconds(e.expires_in)} '

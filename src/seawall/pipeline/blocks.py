@@ -53,6 +53,7 @@ class PermitBlock:
 
     def __enter__(self) -> None:
         try:
+            self._judge.enter(self._call)
             self._passage.enter()
         except BaseException as refusal:
             self._judge.finished(self._call, refusal)
@@ -64,6 +65,7 @@ class PermitBlock:
 
     async def __aenter__(self) -> None:
         try:
+            self._judge.enter(self._call)
             await self._passage.aenter()
         except BaseException as refusal:
             self._judge.finished(self._call, refusal)
@@ -92,6 +94,7 @@ class Attempt:
 
     def __enter__(self) -> Self:
         owner = self._owner
+        owner.begin(self.number)
         while True:
             try:
                 self._passage.enter()
@@ -118,6 +121,7 @@ class Attempt:
         from seawall.drive import aio  # late: it imports asyncio
 
         owner = self._owner
+        owner.begin(self.number)
         while True:
             try:
                 await self._passage.aenter()
@@ -164,6 +168,20 @@ class Attempts:
         self.run = self.retry.start(self.call)
         self._delay: float | None = 0.0  # before the next attempt; None when there is none
         self._error: Exception | None = None  # what the attempt before raised
+
+    def begin(self, number: int) -> None:
+        """An attempt is entered: the first one counts the call among those in flight.
+
+        Raises:
+            ShuttingDownError: if the program is shutting down.
+        """
+        if number > 1 or self.call.counted:
+            return
+        try:
+            self.judge.enter(self.call)
+        except RejectedError as refusal:
+            self.judge.finished(self.call, refusal)
+            raise
 
     def settle(self, error: BaseException | None) -> bool:
         """Decide what follows; True swallows the error, because another attempt will come."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -17,12 +17,13 @@ from seawall.drive.call import AwaitableFound, Call, CallOptions
 from seawall.drive.stream import StreamPlan, plan
 from seawall.pipeline.blocks import Attempts, PermitBlock
 from seawall.pipeline.calling import Bound, Calls
-from seawall.pipeline.explain import explain
+from seawall.pipeline.explain import explain, slow_limit
 from seawall.pipeline.judge import Classify, Judge
 from seawall.pipeline.kinds import label_of
 from seawall.pipeline.order import check_order
 from seawall.pipeline.overrides import Overridable
 from seawall.pipeline.registry import Registry, default_registry
+from seawall.pipeline.shadow import Shadows
 from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.timeout import Deadline, Timeout
 
@@ -45,6 +46,8 @@ class Pipeline(Calls, Overridable):
         policies: outermost first. One policy object may stand in several pipelines, which then share its state.
         classify: takes (error or None, value) and gives a `Verdict`, or None for the default rules.
         registry: where it is registered; the default registry if not given.
+        shadow: circuit breakers, rate limiters and bulkheads to try on real calls: they count and report what they
+            would have done, and never delay or refuse. For calls; blocks and streams go without.
 
     Raises:
         ConfigurationError: if the name is taken or the order plainly wrong.
@@ -56,9 +59,11 @@ class Pipeline(Calls, Overridable):
         *policies: PolicyBase,
         classify: Classify | None = None,
         registry: Registry | None = default_registry,
+        shadow: Sequence[PolicyBase] = (),
     ) -> None:
         text("Pipeline.name", name)
         check_order(name, policies)
+        self._shadows = Shadows(name, shadow) if shadow else None
         self.name = name
         self._pipeline = self
         self.policies = policies
@@ -68,7 +73,7 @@ class Pipeline(Calls, Overridable):
         self._plan = plan(policies)
         bus = (default_registry if registry is None else registry).bus
         self._judge = Judge(name, bus, self.clock, classify)
-        before = [(policy, policy.name, policy.pipelines, policy.bus) for policy in policies]
+        before = [(policy, policy.name, policy.pipelines, policy.bus) for policy in (*policies, *self.shadow)]
         self._bind(bus)
         if registry is not None:
             try:
@@ -91,6 +96,19 @@ class Pipeline(Calls, Overridable):
         for policy in self.policies:
             if isinstance(policy, CircuitBreaker) and limits and math.isfinite(limits[-1]):
                 policy.attempt_timeout(limits[-1])
+        for number, policy in enumerate(self.shadow, 1):
+            policy.bind(f"{self.name}-shadow{'' if number == 1 else f'-{number}'}", bus)
+            policy.pipelines = (self.name,)
+        self._judge.slow = slow_limit(self.policies)
+
+    @property
+    def shadow(self) -> tuple[PolicyBase, ...]:
+        """The candidates that run in shadow."""
+        return () if self._shadows is None else self._shadows.candidates
+
+    def _chain(self, policies: Sequence[PolicyBase]) -> Sequence[Any]:
+        """Live policies with the candidates among them."""
+        return policies if self._shadows is None else self._shadows.among(policies)
 
     # ----------------------------------------------------------- calling
 
@@ -138,14 +156,16 @@ class Pipeline(Calls, Overridable):
         step = self._sync
         if step is None:
             self._check_sync()
-            step = self._sync = sync.build(self.policies)
+            step = self._sync = sync.build(self._chain(self.policies))
         changed = self._in_force()
         if changed is not None:
-            step = sync.build(changed)
+            step = sync.build(self._chain(changed))
         try:
+            self._judge.enter(call)
             value = step(call)
         except AwaitableFound as found:
             call.awaitable = found.value
+            self._judge.leave(call)
             return self._arun(call)
         except RejectedError as refusal:
             instead = call.surfacing(refusal)
@@ -169,13 +189,14 @@ class Pipeline(Calls, Overridable):
         if step is None:
             from seawall.drive import aio  # late: it imports asyncio
 
-            step = self._async = aio.build(self.policies)
+            step = self._async = aio.build(self._chain(self.policies))
         changed = self._in_force()
         if changed is not None:
             from seawall.drive import aio
 
-            step = aio.build(changed)
+            step = aio.build(self._chain(changed))
         try:
+            self._judge.enter(call)
             value = await step(call)
         except RejectedError as refusal:
             instead = call.surfacing(refusal)
@@ -222,6 +243,8 @@ class Pipeline(Calls, Overridable):
     def snapshot(self) -> PipelineSnapshot:
         """Counts and durations of logical calls, as plain data."""
         counters, durations = self._judge.counts()
+        if self._shadows is not None:
+            counters["shadow.errors"] = self._shadows.errors.total()
         return PipelineSnapshot(
             name=self.name,
             policies=tuple((policy.kind, policy.name) for policy in self.policies),
@@ -234,7 +257,7 @@ class Pipeline(Calls, Overridable):
     def rebound(self, clock: Clock, *, policies: bool = True) -> Iterator[None]:
         """Run on another clock, counting afresh, inside the block; with its policies, unless they are moved already."""
         with ExitStack() as stack:
-            for policy in self.policies if policies else ():
+            for policy in (*self.policies, *self.shadow) if policies else ():
                 stack.enter_context(policy.rebound(clock))
             stack.enter_context(self._judge.rebound(clock))
             before, self.clock = self.clock, clock

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seawall.events.words import seconds
+from seawall.machines.trip import SlowRate
 from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.fallback import Fallback
@@ -107,6 +108,24 @@ _LINES: dict[type, Callable[[Any], str]] = {
     Bulkhead: _bulkhead,
     Timeout: _timeout,
 }
+
+
+def slow_limit(policies: Sequence[PolicyBase]) -> tuple[float, str] | None:
+    """Seconds above which an attempt that succeeds is slow all the same, and why; None if nothing says.
+
+    The lowest threshold of the circuits' `SlowRate` rules, or half of the timeout per attempt, whichever is less.
+    """
+    found = [
+        (rule.slower_than, "slow_rate")
+        for policy in policies
+        if isinstance(policy, CircuitBreaker)
+        for rule in policy.options.trip
+        if isinstance(rule, SlowRate)
+    ]
+    timeouts = [policy.limit for policy in policies if type(policy) is Timeout and math.isfinite(policy.limit)]
+    if timeouts:
+        found.append((timeouts[-1] / 2, "timeout"))
+    return min(found, default=None)
 
 
 def _line(policy: PolicyBase) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from seawall.core.errors import RejectedError
+from seawall.core.errors import RejectedError, ShuttingDownError
 from seawall.core.verdict import Verdict
 from seawall.errors.classify import label, verdict_of, verdict_of_status
 from seawall.errors.hints import retry_after_of
-from seawall.events.types import CallFailed
+from seawall.events.ids import hint, refusal_id
+from seawall.events.types import CallFailed, CallRejected, CallSlow
+from seawall.events.words import describe
 from seawall.measure.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -33,14 +35,28 @@ class Judge:
         classify: the user's rule, asked first; None from it means the default rules.
     """
 
-    __slots__ = ("__weakref__", "_classify", "_counts", "_durations", "_lock", "_number", "bus", "clock", "name")
+    __slots__ = (
+        "__weakref__",
+        "_classify",
+        "_counts",
+        "_durations",
+        "_lock",
+        "_number",
+        "_running",
+        "bus",
+        "clock",
+        "name",
+        "slow",
+    )
 
     def __init__(self, name: str, bus: Bus, clock: Clock, classify: Classify | None) -> None:
         self.name = name
         self.bus = bus
         self.clock = clock
         self._classify = classify
+        self.slow: tuple[float, str] | None = None  #: seconds above which a success is slow, and which rule says so
         self._lock = threading.RLock()  # a finaliser may count a call while this thread counts another
+        self._running = 0  # guarded by _lock
         self._begin()
 
     def _begin(self) -> None:
@@ -48,6 +64,48 @@ class Judge:
         self._counts = {"success": 0, "degraded": 0, "failure": 0, "rejected": 0, "cancelled": 0}
         self._durations = Histogram()
         self._number = 0
+
+    def enter(self, call: Call) -> None:
+        """A logical call begins; `finished`, or `leave`, is its end.
+
+        Raises:
+            ShuttingDownError: if the program is shutting down.
+        """
+        with self._lock:
+            closing = self.bus.closing is not None
+            if not closing:
+                self._running += 1
+                call.counted = True
+        if closing:
+            raise self._shutting_down()
+
+    def leave(self, call: Call) -> None:
+        """A call is no longer among those in flight."""
+        with self._lock:
+            self._left(call)
+        closing = self.bus.closing
+        if closing is not None:
+            closing.set()
+
+    def _left(self, call: Call) -> None:
+        """Take a call out of those in flight; needs the lock."""
+        if call.counted:
+            call.counted = False
+            self._running = max(0, self._running - 1)  # a fork may have forgotten it
+
+    def running(self) -> int:
+        """Calls in flight."""
+        with self._lock:
+            return self._running
+
+    def _shutting_down(self) -> ShuttingDownError:
+        """Report a refused call, and build the error."""
+        number = self.publish(CallRejected, "pipeline", "shutting_down", None, {})
+        event = CallRejected(number, 0.0, self.name, "pipeline", "shutting_down", None, {})
+        id = refusal_id("pipeline", self.name, number, self.bus.journal.worker)
+        return ShuttingDownError(
+            describe(event) + hint(id), id=id, policy="pipeline", name=self.name, evidence={"reason": "shutting_down"}
+        )
 
     def judge(self, error: BaseException | None, value: Any) -> Verdict:
         """The verdict on a finished attempt.
@@ -74,19 +132,35 @@ class Judge:
         return retry_after_of(error if error is not None else value, self.clock.wall())
 
     def on_attempt(self, call: Call, error: BaseException | None, verdict: Verdict) -> None:
-        """Journal an attempt that failed; count one that succeeded."""
+        """Journal an attempt that failed or was slow; count one that succeeded."""
+        if call.mark is not None and len(call.mark) == 1:
+            call.mark += self._noted(call, error, verdict)
         if verdict is Verdict.SUCCESS:
             self.bus.journal.count_success(self.clock.wall())
+            if self.slow is not None:
+                took = call.elapsed()
+                if took > self.slow[0]:
+                    self.publish(CallSlow, took, *self.slow)
         elif self._bad(verdict):
             cause = self.label(error, None if error is not None else call.value)
             self.publish(CallFailed, verdict.name.lower(), cause, call.elapsed())
 
-    def publish(self, kind: type, *fields: object) -> None:
-        """Publish an event of the pipeline."""
+    def _noted(self, call: Call, error: BaseException | None, verdict: Verdict) -> list[Any]:
+        """What a recording keeps of an attempt: duration, verdict, cause, hint, and whether it was cut."""
+        value = None if error is not None else call.value
+        bad = error is not None or verdict is not Verdict.SUCCESS
+        hint = self.hint(error, value) if self._bad(verdict) else None
+        cut = error is not None and not isinstance(error, Exception)
+        took = self.clock.now() - call.mark[0] if call.mark else 0.0
+        return [took, verdict.name.lower(), self.label(error, value) if bad else "", hint, cut]
+
+    def publish(self, kind: type, *fields: object) -> int:
+        """Publish an event of the pipeline; its number."""
         with self._lock:
             self._number += 1
             number = self._number
         self.bus.publish((kind, number, self.clock.now(), self.name, *fields))
+        return number
 
     @staticmethod
     def _bad(verdict: Verdict) -> bool:
@@ -108,9 +182,15 @@ class Judge:
             what = "failure"
         else:
             what = "cancelled"
+        now = self.clock.now()
+        if call.log is not None and self.bus.recording is not None:  # first, or a shutdown might stop it before
+            self.bus.recording.ended(self.name, call, what, error, now)
         with self._lock:
             self._counts[what] += 1
-            self._durations.observe(max(0.0, self.clock.now() - call.entered_at))
+            self._durations.observe(max(0.0, now - call.entered_at))
+            self._left(call)
+        if self.bus.closing is not None:
+            self.bus.closing.set()
 
     def counts(self) -> tuple[dict[str, int], HistogramData]:
         """Counts and durations of logical calls so far."""
@@ -131,5 +211,6 @@ class Judge:
                 self.clock, self._counts, self._durations, self._number = before
 
     def after_fork(self) -> None:
-        """A new lock in the child; the counts go on from the parent's."""
+        """A new lock in the child; the counts go on from the parent's, and nothing is in flight."""
         self._lock = threading.RLock()
+        self._running = 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from seawall.core.ports import load
 from seawall.pipeline.compose import Pipeline
@@ -11,7 +11,12 @@ from seawall.pipeline.kinds import is_async
 from seawall.pipeline.registry import Registry
 
 if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
     from seawall.core.snapshot import Snapshot
+    from seawall.pipeline.record import Recording
+    from seawall.pipeline.why_known import Explanation
     from seawall.policies.base import PolicyBase
 
 P = ParamSpec("P")
@@ -19,7 +24,7 @@ R = TypeVar("R")
 
 
 class Manager:
-    """Pipelines by name, and calls through them.
+    """Pipelines by name, and calls through them; as a context manager it is shut down in the end.
 
     Args:
         registry: where they are kept; a new one with its own events if not given.
@@ -40,9 +45,9 @@ class Manager:
             manager.add(name, *policies)
         return manager
 
-    def add(self, name: str, *policies: PolicyBase) -> Pipeline:
-        """Make and register a pipeline; see `Pipeline`."""
-        return Pipeline(name, *policies, registry=self.registry)
+    def add(self, name: str, *policies: PolicyBase, shadow: Sequence[PolicyBase] = ()) -> Pipeline:
+        """Make and register a pipeline, with candidates beside it if given; see `Pipeline`."""
+        return Pipeline(name, *policies, registry=self.registry, shadow=shadow)
 
     def pipeline(self, name: str) -> Pipeline:
         """The pipeline of that name.
@@ -65,6 +70,38 @@ class Manager:
     def drain(self) -> None:
         """Say that the program is going away; see `Registry.drain`."""
         self.registry.drain()
+
+    def shutdown(self, timeout: float = 30.0) -> dict[str, int]:
+        """Go away in order; the calls still running in the end, by pipeline. See `Registry.shutdown`."""
+        return self.registry.shutdown(timeout)
+
+    async def ashutdown(self, timeout: float = 30.0) -> dict[str, int]:
+        """`shutdown` for a program of coroutines: the loop goes on, so that calls in flight can end."""
+        import asyncio  # late: programs of plain functions do without
+
+        return await asyncio.to_thread(self.shutdown, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.shutdown()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.ashutdown()
+
+    def explain(self, what: str | float, *, around: float = 60.0) -> Explanation:
+        """Why a call was refused, a circuit moved, or a moment was as it was; see `Registry.explain`."""
+        return self.registry.explain(what, around=around)
+
+    def record(self, path: str | os.PathLike[str], *, max_bytes: int = 100_000_000) -> Recording:
+        """Write every call from now on to a file; see `Registry.record`."""
+        return self.registry.record(path, max_bytes=max_bytes)
 
     def snapshot(self) -> Snapshot:
         """Everything at this moment, as plain data."""

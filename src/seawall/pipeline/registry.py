@@ -13,6 +13,7 @@ from seawall.core.errors import ConfigurationError
 from seawall.core.fork import renew_after_fork
 from seawall.core.ports import load
 from seawall.core.snapshot import Snapshot
+from seawall.core.validate import duration
 from seawall.events.bus import Bus, default_bus
 from seawall.events.log import log_events
 from seawall.policies.circuit_breaker import CircuitBreaker
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from seawall.core.clock import Clock
     from seawall.machines.breaker_options import ForcedState
     from seawall.pipeline.compose import Pipeline
+    from seawall.pipeline.record import Recording
+    from seawall.pipeline.why_known import Explanation
     from seawall.policies.base import PolicyBase
 
 
@@ -56,7 +59,7 @@ class Registry:
                     "a pipeline made for every call would never see two failures in a row"
                 )
             added: list[tuple[str, str]] = []
-            for policy in pipeline.policies:
+            for policy in (*pipeline.policies, *pipeline.shadow):
                 key = (policy.kind, policy.name)
                 if self._known(*key) not in {None, policy}:
                     for undone in added:
@@ -126,6 +129,44 @@ class Registry:
             policies=tuple(policy.snapshot() for policy in self.policies()),
         )
 
+    def explain(self, what: str | float, *, around: float = 60.0) -> Explanation:
+        """Why a call was refused, a circuit moved, or a moment was as it was.
+
+        Args:
+            what: an id (`RejectedError.id`, or one from the log), the name of a policy or a pipeline, or a moment in
+                wall seconds.
+            around: seconds looked at before the first failure, or before and after a moment; > 0, 60 by default.
+
+        Returns:
+            The chain of causes as data, `str()` of it as text. What the journal does not hold is said and not guessed.
+
+        Raises:
+            ConfigurationError: if `around` is not above 0.
+        """
+        from seawall.pipeline.why import explain  # late: few programs ever ask
+        from seawall.pipeline.why_known import known_of
+
+        duration("explain.around", around)
+        now = self.bus.clock.wall()
+        return explain(what, known_of(self.bus.journal, self.snapshot(), now), around)
+
+    def record(self, path: str | os.PathLike[str], *, max_bytes: int = 100_000_000) -> Recording:
+        """Write every call from now on to a file, for `seawall simulate`; see `Recording`.
+
+        Args:
+            path: of the file, which must not exist; only its owner will be able to read it.
+            max_bytes: length at which the recording ends; from 10,000, 100 MB by default, some 400,000 calls.
+
+        Returns:
+            The recording: `stop()` it, or use it as a context manager.
+
+        Raises:
+            ConfigurationError: if one is running already, or the file cannot be made.
+        """
+        from seawall.pipeline.record import Recording  # late: few programs ever record
+
+        return Recording(self, path, max_bytes)
+
     def circuit(self, name: str) -> CircuitBreaker:
         """The circuit breaker of that name.
 
@@ -155,6 +196,41 @@ class Registry:
         Calls that are running go on, and new ones are still taken; stop sending them first. Any number of times.
         """
         self.bus.drain.begin()
+
+    def shutdown(self, timeout: float = 30.0) -> dict[str, int]:
+        """Go away in order: refuse new calls, wait for those in flight, and end what runs beside them.
+
+        Sleeps between attempts end at once, as with `drain`. Then, in this order: a recording is stopped, probes of
+        circuits end, the link to the daemon is closed with the last counts. Any number of times; there is no way back.
+
+        Args:
+            timeout: seconds to wait for calls in flight, >= 0; 30 by default, what most supervisors leave a program.
+
+        Returns:
+            The pipelines whose calls were still running in the end, with their number; empty if all is well.
+
+        Raises:
+            ConfigurationError: if the timeout is out of its range.
+        """
+        duration("shutdown.timeout", timeout, zero=True)
+        self.drain()
+        bus = self.bus
+        ended = bus.closing = bus.closing or threading.Event()
+        until = bus.clock.now() + timeout
+        while True:
+            ended.clear()
+            left = {one.name: count for one in self.pipelines() if (count := one._judge.running())}
+            if not left or bus.clock.now() >= until:
+                break
+            bus.clock.wait(ended, until)
+        recording = bus.recording
+        if recording is not None:
+            recording.stop()
+        for policy in self.policies():
+            if isinstance(policy, CircuitBreaker):
+                policy.stop_probing()
+        load("unlink")(self)
+        return left
 
     def resume(self) -> None:
         """Take a `drain` back."""

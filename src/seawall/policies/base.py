@@ -6,21 +6,22 @@ import functools
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
 from seawall.core.clock import Clock, current_clock
 from seawall.core.errors import RejectedError
 from seawall.core.fork import renew_after_fork
+from seawall.core.permit import Rejection
 from seawall.core.ports import load
 from seawall.core.validate import text
 from seawall.events.bus import Bus, default_bus
+from seawall.events.ids import hint, refusal_id
 from seawall.events.types import CallRejected, CallShadowed, RawEvent
 from seawall.events.words import describe
 
 if TYPE_CHECKING:
-    from seawall.core.permit import Rejection
     from seawall.core.snapshot import PolicySnapshot
     from seawall.drive.call import CostRule, KeyRule, Shape
 
@@ -115,6 +116,11 @@ class PolicyBase:
         else:
             self._renew()
 
+    def shadow_begin(self) -> None:
+        """From now on decide, count and report only, from a fresh state: it is a candidate beside live policies."""
+        self.shadow = True
+        self._fresh()
+
     def _renew(self) -> None:
         """The machine's part of `after_fork`."""
 
@@ -142,12 +148,21 @@ class PolicyBase:
 
     # ---------------------------------------------------------- events
 
-    def _emit(self, kind: type, *fields: object) -> None:
-        """Publish an event of a policy without a machine of its own."""
+    def _emit(self, kind: type, *fields: object) -> int:
+        """Publish an event of a policy without a machine of its own; its number."""
         with self._lock:
             self._number += 1
-            self._outbox.append((kind, self._number, self.clock.now(), self.name, *fields))
+            number = self._number
+            self._outbox.append((kind, number, self.clock.now(), self.name, *fields))
         self._publish()
+        return number
+
+    def refused(
+        self, reason: str, evidence: Mapping[str, object] | None = None, error: type[RejectedError] | None = None
+    ) -> RejectedError:
+        """Report a refusal of a policy without a machine of its own, and build the error for it."""
+        number = self._emit(CallRejected, self.kind, reason, None, dict(evidence or {}))
+        return self.refuse(Rejection(reason, None, evidence, number), error)
 
     def _put_off(self, method: Callable[..., object], *args: object, **kwargs: object) -> None:
         """Have `method` run as soon as this thread, which is deciding (`_lock._is_owned()`), has decided.
@@ -171,13 +186,15 @@ class PolicyBase:
             finally:
                 self._draining.release()
 
-    def refuse(self, rejection: Rejection) -> RejectedError:
-        """The error for a refusal, in the words every other place uses."""
+    def refuse(self, rejection: Rejection, error: type[RejectedError] | None = None) -> RejectedError:
+        """The error for a refusal, in the words every other place uses; of another class than usual if one is given."""
         evidence = dict(rejection.evidence or {})
         name = rejection.name or self.name
         event = CallRejected(rejection.number, 0.0, name, self.kind, rejection.reason, rejection.retry_after, evidence)
-        return self.rejection(
-            describe(event),
+        whole = refusal_id(self.kind, name, rejection.number, self.bus.journal.worker)
+        return (error or self.rejection)(
+            describe(event) + hint(whole),
+            id=whole,
             policy=self.kind,
             name=name,
             retry_after=rejection.retry_after,

@@ -119,6 +119,8 @@ class Bulkhead(QueueingPolicy):
             details: dict[str, Any] = {
                 "options": {"queue": options.queue, "max_wait": options.max_wait, "order": options.order}
             }
+            if self.shadow:
+                details["options"] |= {"shadow": True}
             queue_age = max((machine.queue_age(now) for machine in machines), default=0.0)
             gauges = {
                 "in_flight": self._shared.inside,

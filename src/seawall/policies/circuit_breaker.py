@@ -271,6 +271,17 @@ class CircuitBreaker(CircuitHands):
         with self._lock:
             return self._machine.trial_at(self.clock.now())
 
+    def shadow_begin(self) -> None:
+        """See `PolicyBase.shadow_begin`."""
+        super().shadow_begin()
+        with self._lock:
+            self._set_options(self._options._replace(shadow=True))
+
+    def stop_probing(self) -> None:
+        """End the timer of the probe; trial calls alone close the circuit from now on."""
+        if self._prober is not None:
+            self._prober.stop()
+
     def _publish(self) -> None:
         super()._publish()
         if self._prober is not None:

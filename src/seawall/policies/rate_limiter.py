@@ -294,6 +294,8 @@ class RateLimiter(QueueingPolicy):
                     "algorithm": ", ".join(dict.fromkeys(algorithm for _, algorithm, _ in self._parts)),
                 }
             }
+            if self.shadow:
+                details["options"] |= {"shadow": True}
             if self._table is None:
                 gauges["tokens"] = self._machine.available(self.clock.now())
             else:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.core.chance import Chance, system_chance
 from seawall.core.errors import ConfigurationError, DeadlineExceededError, RejectedError
-from seawall.core.permit import Rejection
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, number, whole
 from seawall.drive.arguments import argument
@@ -168,7 +167,7 @@ class StaleCache(PolicyBase):
 
     def late(self) -> Exception:
         """The refusal of one whose deadline came while another fetched."""
-        return self.refuse(Rejection("deadline"))
+        return self.refused("deadline")
 
     def after_fork(self) -> None:
         """See `PolicyBase.after_fork`; nobody is fetching in the child."""

@@ -12,13 +12,14 @@ from seawall.core.errors import ConfigurationError, DeadlineExceededError, Rejec
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, number, whole
 from seawall.drive.workers import WorkerPool
-from seawall.events.types import CallRejected, CallTimedOut
+from seawall.events.types import CallTimedOut
 from seawall.events.words import describe
 from seawall.machines.stream import StreamLimits, StreamTimer
 from seawall.machines.timeout import Finish, TimeoutRace
 from seawall.policies.base import PolicyBase
 
 if TYPE_CHECKING:
+    from seawall.core.permit import Rejection
     from seawall.drive.call import Call, Shape
 
 Mode = Literal["cooperative", "thread"]
@@ -165,8 +166,12 @@ class Timeout(PolicyBase):
         """The worker threads, made when first needed."""
         with self._lock:
             if self._pool is None:
-                self._pool = WorkerPool(self.max_threads, self.refuse)
+                self._pool = WorkerPool(self.max_threads, self._no_worker)
             return self._pool
+
+    def _no_worker(self, rejection: Rejection) -> RejectedError:
+        """Report a call that was refused because all worker threads are taken, and build the error."""
+        return self.refused(rejection.reason, rejection.evidence)
 
     def count(self, what: Literal["ok", "timed_out", "late"]) -> None:
         """Count one end."""
@@ -241,12 +246,9 @@ class _Run:
             return None
         return self._refusal()
 
-    def _refusal(self) -> DeadlineExceededError:
+    def _refusal(self) -> RejectedError:
         """The error for a call that never began."""
-        policy = self._policy
-        policy._emit(CallRejected, policy.kind, "deadline", None, {})
-        event = CallRejected(0, 0.0, policy.name, policy.kind, "deadline", None, {})
-        return DeadlineExceededError(describe(event), policy=policy.kind, name=policy.name)
+        return self._policy.refused("deadline", error=DeadlineExceededError)
 
     @contextmanager
     def scope(self) -> Iterator[None]:

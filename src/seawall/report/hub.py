@@ -323,7 +323,7 @@ class Hub:
             self._pin_late(peer)
         elif kind == "events":
             source = f"{worker.hello.program}/{worker.hello.pid}"
-            for entry in read_entries(message, source, self._clock.wall()):
+            for entry in read_entries(message, source, self._clock.wall(), peer.worker):
                 self.journal.add_entry(entry)
                 self._tell(entry)
         elif kind == "aggregate":

@@ -56,7 +56,7 @@ class Link:
         path: the daemon's socket; None for none, then the link does nothing.
         program: what the daemon calls this program.
         clock: for the times between attempts and messages; the system's, since sockets know no other.
-        chance: jitter, and the worker's id.
+        chance: jitter.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Link:
 
     def _begin(self) -> None:
         """Start the thread; where none can be had, such as at a limit of the system, the program goes on unlinked."""
-        self.worker = f"{os.getpid()}-{int(self._chance() * 16**8):08x}"
+        self.worker = self._registry.bus.journal.worker  # the same that ids of refusals are made with
         # the thread is given its own parts: after a fork or a stop it must not touch those of its successor
         try:
             self._wire = Wire()
@@ -270,6 +270,13 @@ def start(registry: LinkedRegistry, socket_path: str | Path | None = None) -> Li
         link = Link(registry, path, program=_program())
         _by_registry[registry] = link
         return link
+
+
+def stop(registry: LinkedRegistry, timeout: float = _FAREWELL) -> None:
+    """Send what is left, at most for `timeout` seconds, and end the link of `registry`, if there is one."""
+    link = _by_registry.get(registry)
+    if link is not None:
+        link.stop(timeout)
 
 
 def _program() -> str:

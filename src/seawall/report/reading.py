@@ -14,8 +14,11 @@ from seawall.events.types import (
     TRANSITIONS,
     CallFailed,
     CallRejected,
+    CallSlow,
     CallTimedOut,
     FallbackUsed,
+    OverrideEnded,
+    OverrideSet,
     RetryGaveUp,
     RetryScheduled,
 )
@@ -23,7 +26,10 @@ from seawall.events.words import describe
 from seawall.report.protocol import VERSION, Message, ProtocolError, number, text
 
 #: The events a program may report: those of its calls. What happens to processes and links, the daemon sees itself.
-REPORTED = frozenset({*TRANSITIONS, CallRejected, RetryScheduled, RetryGaveUp, CallTimedOut, CallFailed, FallbackUsed})
+REPORTED = frozenset({
+    *TRANSITIONS, CallRejected, RetryScheduled, RetryGaveUp, CallTimedOut, CallFailed, CallSlow, FallbackUsed,
+    OverrideSet, OverrideEnded,
+})  # fmt: skip
 
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 500
@@ -80,8 +86,8 @@ def read_snapshot(message: Message) -> Snapshot:
     return found
 
 
-def read_entries(message: Message, source: str, wall: float) -> list[Entry]:
-    """The journal entries of an events message, as coming from `source` and not later than `wall`.
+def read_entries(message: Message, source: str, wall: float, worker: str = "") -> list[Entry]:
+    """The journal entries of an events message, as coming from `source` and `worker` and not later than `wall`.
 
     Raises:
         ProtocolError: if one is not of a known form, or of a kind that programs do not report.
@@ -89,7 +95,7 @@ def read_entries(message: Message, source: str, wall: float) -> list[Entry]:
     entries = message.get("entries")
     if not isinstance(entries, list):
         raise ProtocolError("events without a list of entries")
-    return [_read_entry(one, source, wall) for one in entries]
+    return [_read_entry(one, source, wall)._replace(worker=worker) for one in entries]
 
 
 def read_suppressed(message: Message) -> tuple[dict[str, int], int]:

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from seawall.core.errors import ConfigurationError
 from seawall.errors.text import safe_text
 from seawall.events.words import seconds
+from seawall.server.explain import routes as explain_routes
 from seawall.server.guard import has_token, may_read, read_json, require
 from seawall.server.live import Live
 from seawall.server.parts import Parts
@@ -32,6 +33,7 @@ def routes(parts: Parts, live: Live) -> Sequence[BaseRoute]:
     return (
         Route("/api/v1/state", views.state),
         Route("/api/v1/events", views.events),
+        *explain_routes(parts),
         Route("/api/v1/circuits/{name:path}/force", views.force, methods=["POST"]),
         Route("/api/v1/circuits/{name:path}/release", views.release, methods=["POST", "DELETE"]),
     )

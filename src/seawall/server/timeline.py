@@ -55,13 +55,11 @@ class Timeline:
 
     def follow(self) -> list[dict[str, Any]]:
         """Take in what is new; the lines that are new or have changed."""
-        appended = self._journal.appended
-        new = appended - self._seen
-        if new <= 0:
+        seen, self._seen = self._seen, self._journal.appended
+        if self._seen == seen:
             return []
-        self._seen = appended
         touched: dict[int, dict[str, Any]] = {}
-        for entry in self._journal.entries(limit=new):
+        for entry in self._journal.entries(after=seen):
             line = self._add(entry)
             touched[line["id"]] = line
         return list(touched.values())
@@ -92,6 +90,7 @@ class Timeline:
             "name": event.name,
             "source": entry.source,
             "text": describe(event),
+            "explain": entry.id,
         }
         self._lines.append(line)
         if again or not change:

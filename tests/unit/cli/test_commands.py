@@ -12,7 +12,17 @@ from seawall.cli import main
 from seawall.cli.times import seconds_of
 from seawall.core.errors import ConfigurationError
 
-COMMANDS = ["up", "check", "status", "breaker open", "breaker close", "breaker observe", "breaker release"]
+COMMANDS = [
+    "up",
+    "check",
+    "status",
+    "explain",
+    "simulate",
+    "breaker open",
+    "breaker close",
+    "breaker observe",
+    "breaker release",
+]
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "command-line.md"
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from seawall.events.journal import Entry, Journal, entry_from_json
-from seawall.events.types import EVENTS, CallFailed, CallRejected, inflate
+from seawall.events.types import EVENTS, CallFailed, CallRejected, CircuitClosed, inflate
 
 
 def failed(number, name="n"):
@@ -81,3 +81,25 @@ def test_every_kind_of_event_begins_with_number_moment_and_name():
 
 def test_a_raw_event_becomes_its_named_tuple():
     assert inflate(failed(3)) == CallFailed(3, 3.0, "n", "failure", "ValueError", 0.1)
+
+
+def test_a_flood_of_refusals_washes_neither_failures_nor_transitions_away():
+    """R-PL4"""
+    journal = Journal(capacity=3)
+    journal.append(1.0, failed(1))
+    journal.append(2.0, (CircuitClosed, 1, 0.0, "n", "manual", 1.0))
+    for number in range(10):
+        journal.append(10.0 + number, (CallRejected, number, 0.0, "n", "bulkhead", "full", None, {}))
+    assert [type(entry.event).__name__ for entry in journal] == ["CallFailed", "CircuitClosed", *["CallRejected"] * 3]
+    assert dict(journal.fallen) == {"CallRejected": 7}
+    assert journal.fallen_until == 16.0
+
+
+def test_what_came_after_a_look_is_found_whatever_has_given_way():
+    """R-PL4"""
+    journal = Journal(capacity=2)
+    journal.append(1.0, (CircuitClosed, 1, 0.0, "n", "manual", 1.0))
+    seen = journal.appended
+    for number in range(5):
+        journal.append(2.0, failed(number))
+    assert [entry.event.number for entry in journal.entries(after=seen)] == [3, 4]

@@ -3,6 +3,7 @@
 import logging
 
 from seawall.events.bus import Bus
+from seawall.events.ids import long_id_of
 from seawall.events.log import log_events
 from seawall.events.types import CallRejected, CircuitClosed, RetryScheduled
 
@@ -18,8 +19,9 @@ def test_a_transition_is_one_warning_and_a_retry_a_debug_line(caplog):
         bus.publish(CLOSED)
         bus.publish(RETRY)
         bus.publish((CallRejected, 1, 0.0, "db", "bulkhead", "full", None, {}))
+    moved = long_id_of(CircuitClosed(*CLOSED[1:]), bus.journal.worker)[:8]
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", 'Circuit "db" closed: reset by hand, after 3 s.'),
+        ("WARNING", f'Circuit "db" closed: reset by hand, after 3 s. (explain: seawall explain {moved})'),
         ("DEBUG", 'Attempt 1 of "db" failed (503); the next one starts in 0.5 s.'),
     ]
 

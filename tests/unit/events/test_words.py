@@ -8,6 +8,7 @@ from seawall.events.types import (
     CallFailed,
     CallRejected,
     CallShadowed,
+    CallSlow,
     CallTimedOut,
     CheckChanged,
     CircuitClosed,
@@ -126,6 +127,14 @@ SENTENCES = [
     (RetryGaveUp(1, 0.0, "db", 3, "attempts", "503"), '"db" gave up after 3 attempts (attempts): 503.'),
     (CallTimedOut(1, 0.0, "db", "timeout", 5.0), 'Call to "db" cut short by its timeout of 5 s.'),
     (CallFailed(1, 0.0, "db", "failure", "503", 0.12), 'Call to "db" failed after 0.12 s: 503.'),
+    (
+        CallSlow(1, 0.0, "db", 0.9, 0.5, "timeout"),
+        'Call to "db" succeeded and was slow: 0.9 s, over half of its timeout, a limit of 0.5 s.',
+    ),
+    (
+        CallSlow(1, 0.0, "db", 0.9, 0.5, "slow_rate"),
+        'Call to "db" succeeded and was slow: 0.9 s, over the slow-rate threshold of 0.5 s.',
+    ),
     (FallbackUsed(1, 0.0, "db", "value", "503"), '"db" answered by its fallback (value) because of 503.'),
     (CheckChanged(1, 0.0, "db", "healthy", "critical", ""), 'Check "db" went from healthy to critical.'),
     (

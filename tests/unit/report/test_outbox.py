@@ -9,6 +9,7 @@ from seawall.events.types import (
     EVENTS,
     CallFailed,
     CallRejected,
+    CallSlow,
     CallTimedOut,
     CheckChanged,
     CircuitClosed,
@@ -17,6 +18,8 @@ from seawall.events.types import (
     CircuitOpened,
     CircuitReleased,
     FallbackUsed,
+    OverrideEnded,
+    OverrideSet,
     RetryGaveUp,
     RetryScheduled,
 )
@@ -35,6 +38,9 @@ SAMPLES: list[Any] = [
     RetryGaveUp(1, 2.0, "c", 3, "attempts", "E"),
     CallTimedOut(1, 2.0, "c", "timeout", 5.0),
     CallFailed(1, 2.0, "c", "failure", "E", 0.1),
+    CallSlow(1, 2.0, "c", 0.9, 0.5, "timeout"),
+    OverrideSet(1, 2.0, "c", "attempts=1", "ada", "drill", None),
+    OverrideEnded(1, 2.0, "c", "ada", "lifted"),
     FallbackUsed(1, 2.0, "c", "value", "E"),
 ]
 
@@ -44,8 +50,8 @@ def test_every_event_that_is_reported_arrives_as_it_was(event):
     outbox = Outbox()
     outbox.add(5.0, event)
     [message] = outbox.take()
-    [entry] = read_entries(decode(encode(message)), "shop/1", 10.0)
-    assert entry == (5.0, "shop/1", event)
+    [entry] = read_entries(decode(encode(message)), "shop/1", 10.0, "1-ab")
+    assert entry == (5.0, "shop/1", event, "1-ab")
 
 
 def test_the_samples_are_all_that_is_reported():
