@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 from seawall.core.context import remaining
 from seawall.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from seawall.core.verdict import Verdict
 
 LEAST = 0.001  # seconds: several libraries take 0 for "no limit" or "do not block"
 
@@ -32,6 +36,14 @@ def clamped(limit: float | None) -> float | None:
     if left is None:
         return limit
     return max(LEAST, left) if limit is None else max(LEAST, min(limit, left))
+
+
+def judged(error: Exception, verdict: Verdict | None, *, unsent: bool = False) -> None:
+    """Leave on an error what only its adapter knows: the verdict, and whether anything was sent."""
+    if verdict is not None:
+        error.__seawall_verdict__ = verdict  # type: ignore[attr-defined]
+    if unsent:
+        error.__seawall_unsent__ = True  # type: ignore[attr-defined]
 
 
 def time_is_up() -> bool:

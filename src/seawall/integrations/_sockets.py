@@ -63,7 +63,7 @@ class ClampedBackend:
 
 
 class ClampedSocket:
-    """A socket as `http.client` uses it, plain or encrypted."""
+    """A socket as `http.client` and redis-py use it, plain or encrypted."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
@@ -77,6 +77,23 @@ class ClampedSocket:
     def clamp(self) -> None:
         """Cut the next wait to what remains."""
         self._sock.settimeout(clamped(self._limit))
+
+    @property
+    def limit(self) -> float | None:
+        """What a single wait may take if no deadline is nearer."""
+        return self._limit
+
+    def recv(self, *args: Any) -> bytes:
+        """Read what is there, or wait for it until the deadline."""
+        self.clamp()
+        data: bytes = self._sock.recv(*args)
+        return data
+
+    def recv_into(self, *args: Any) -> int:
+        """The same, into a buffer."""
+        self.clamp()
+        count: int = self._sock.recv_into(*args)
+        return count
 
     def sendall(self, data: Any, *args: Any) -> None:
         """Write all of it, until the deadline."""
