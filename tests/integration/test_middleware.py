@@ -9,6 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 import seawall
 from seawall import CircuitOpenError, RateLimitedError, RejectedError
@@ -280,3 +283,27 @@ def test_options_that_cannot_work_are_refused(options):
     for middleware in (for_asgi.SeawallMiddleware, for_wsgi.SeawallMiddleware):
         with pytest.raises(seawall.ConfigurationError):
             middleware(NOBODY, **options)
+
+
+@pytest.mark.parametrize("where", ["inside", "outside"])
+@pytest.mark.parametrize("path, status", [("/", 200), ("/open", 503), ("/limited", 429), ("/bug", 500)])
+def test_starlette_may_have_it_inside_or_outside(where, path, status):
+    """Outside, Starlette's own 500 for what nobody has handled must not come first."""
+
+    async def endpoint(request):
+        word = request.url.path.strip("/")
+        if word == "bug":
+            raise ValueError("a bug")
+        if word:
+            raise ERRORS[word]
+        return PlainTextResponse("fine")
+
+    app: Any = Starlette(routes=[Route("/{rest:path}", endpoint)])
+    if where == "inside":
+        app.add_middleware(for_asgi.SeawallMiddleware, registry=None)
+    else:
+        app = for_asgi.SeawallMiddleware(app, registry=None)
+    with asgi(app) as running:
+        answer = httpx.get(running.url + path)
+        assert answer.status_code == status
+        assert ("retry-after" in answer.headers) == (status in {429, 503})

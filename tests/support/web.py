@@ -36,9 +36,11 @@ class Running:
             self.loop.close()
 
     def close(self) -> None:
-        """End it, without waiting for what is in flight."""
-        self._server.should_exit = self._server.force_exit = True
-        self._thread.join(10)
+        """End it, and wait for what is in flight for a while only."""
+        self._server.should_exit = True
+        self._thread.join(5)
+        self._server.force_exit = True
+        self._thread.join(5)
         self._socket.close()
 
 

@@ -1,7 +1,7 @@
 """Middleware for ASGI applications: deadlines of callers, refusals as answers, and going away in order.
 
-    app.add_middleware(SeawallMiddleware, peers=["10.0.0.0/8"])     # Starlette, FastAPI
-    app = SeawallMiddleware(app, peers=["10.0.0.0/8"])              # any ASGI application
+    app = SeawallMiddleware(app, peers=["10.0.0.0/8"])              # any ASGI application; has `drain`
+    app.add_middleware(SeawallMiddleware, peers=["10.0.0.0/8"])     # Starlette, FastAPI; where nothing is to be drained
 
 It is plain ASGI and imports nothing of Starlette; the extra `seawall[starlette]` installs a version it is tested with.
 """
@@ -142,10 +142,15 @@ class SeawallMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, send: Send, bound: AbstractContextManager[None]) -> None:
         """Serve one request within its deadline."""
         begun = False
+        held: list[Message] = []  # a bare 500: Starlette sends one before it raises what nobody has handled
 
         async def watch(message: Message) -> None:
             nonlocal begun
+            if not begun and (message.get("status") == 500 or (held and not message.get("more_body"))):
+                held.append(message)
+                return
             begun = True
+            await _flush(held, send)
             await send(message)
 
         try:
@@ -155,6 +160,17 @@ class SeawallMiddleware:
             if begun:
                 raise
             await _send(refusal(error), send)
+            return
+        except BaseException:
+            await _flush(held, send)
+            raise
+        await _flush(held, send)
+
+
+async def _flush(held: list[Message], send: Send) -> None:
+    """Send what was held back."""
+    while held:
+        await send(held.pop(0))
 
 
 async def _send(answer: Answer, send: Send) -> None:
