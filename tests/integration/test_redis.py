@@ -151,7 +151,7 @@ def test_a_blocking_command_comes_back_empty_before_the_deadline(play, command):
     began = time.monotonic()
     [answer] = play.run(play.pipeline(Deadline(LIMIT)), command)
     assert not answer
-    assert LIMIT - 0.15 <= time.monotonic() - began <= LIMIT + 0.05
+    assert LIMIT - 0.2 <= time.monotonic() - began <= LIMIT + 0.05
 
 
 async def test_a_cancelled_command_never_hands_its_answer_to_the_next_caller(server):

@@ -7,7 +7,7 @@ from typing import Any
 from seawall.core.context import remaining
 
 MARGIN = 1.0  # seconds that the answer to a blocking command may take beyond the command's own timeout
-_ANSWER = 0.05  # seconds before the deadline at which a blocking command should be back
+_ANSWER = 0.15  # seconds before the deadline that a blocking command ends: servers look ten times a second
 
 #: Reads, and writes that leave the same behind when done twice. What is not here is not repeated once sent.
 _REPEATABLE = frozenset(

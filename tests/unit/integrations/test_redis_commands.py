@@ -48,9 +48,9 @@ def test_a_blocking_commands_own_timeout_is_found(command, seconds):
 @pytest.mark.parametrize(
     "command, sent",
     [
-        (("BLPOP", "a", 0), ("BLPOP", "a", 1.95)),
+        (("BLPOP", "a", 0), ("BLPOP", "a", 1.85)),
         (("BLPOP", "a", 1), ("BLPOP", "a", 1)),
-        (("XREAD", "BLOCK", 0, "STREAMS", "s", "$"), ("XREAD", "BLOCK", 1950, "STREAMS", "s", "$")),
+        (("XREAD", "BLOCK", 0, "STREAMS", "s", "$"), ("XREAD", "BLOCK", 1850, "STREAMS", "s", "$")),
         (("GET", "a"), ("GET", "a")),
     ],
 )
