@@ -243,3 +243,21 @@ def test_a_rule_of_the_users_own_judges_answers(library, server):
         with lib.Client(transport=adapter.SeawallTransport(pipeline)) as client:
             assert client.get(server.url + "/status/404").status_code == 404
         assert [ended.name for ended, _ in watch.ended] == ["FAILURE"]
+
+
+async def test_cancelled_requests_leave_no_permit_behind_and_with_httpx2_no_connection(library, server):
+    """httpcore 1.0 itself loses its places to cancelled requests, without seawall too (encode/httpcore#1093)."""
+    lib, adapter = library
+    room = Bulkhead(50)
+    wrapped = lib.AsyncHTTPTransport(limits=lib.Limits(max_connections=2))
+    transport = adapter.AsyncSeawallTransport(Pipeline("p", room, registry=None), wrapped)
+    async with lib.AsyncClient(transport=transport, timeout=2.0) as client:
+        for delay in (0.0, 0.001, 0.01):
+            tasks = [asyncio.ensure_future(client.get(server.url + "/silent")) for _ in range(6)]
+            await asyncio.sleep(delay)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert room.snapshot().gauges["in_flight"] == 0
+            if lib is httpx2:
+                assert (await client.get(server.url + "/ok")).text == "ok"
