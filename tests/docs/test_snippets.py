@@ -150,3 +150,19 @@ def test_the_pages_of_the_how_to_do_what_they_say(page, lines):
         [sys.executable, ROOT / "docs/how-to" / page], capture_output=True, text=True, check=True, timeout=60
     )
     assert [line for line in lines if line not in result.stdout.splitlines()] == []
+
+
+@pytest.mark.parametrize(
+    "page, lines",
+    [
+        ("with_httpx.py", ["201 after 3 attempts with 1 key"]),
+        ("with_requests.py", ["status 200"]),
+        ("web_framework.py", ["about 3 s left", "429 come back in 60 s", "drained: True 503"]),
+        ("databases.py", ["balance 10"]),
+    ],
+)
+def test_the_adapters_of_the_how_to_do_what_their_pages_say(page, lines):
+    result = subprocess.run(
+        [sys.executable, ROOT / "docs/how-to" / page], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert result.stdout.splitlines() == lines

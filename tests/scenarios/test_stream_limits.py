@@ -8,11 +8,13 @@ from seawall import (
     CircuitBreaker,
     Deadline,
     Pipeline,
+    Retry,
     SlowRate,
     StreamTimedOutError,
     TimedOutError,
     Timeout,
 )
+from seawall.backoff import Constant
 from seawall.testing import virtual_time
 from tests.support.streams import Play
 
@@ -113,3 +115,23 @@ def test_a_deadline_ends_a_stream_whatever_it_gives(play):
     got, error = play.read(play.pipeline(Deadline(2.5)).stream(source.function))
     assert got == [0, 1, 2]
     assert isinstance(error, StreamTimedOutError)
+
+
+def test_a_retry_that_would_begin_after_the_deadline_is_not_waited_for(play):
+    """R-RT3, for streams."""
+    source = play.source([ConnectionError("down")])
+    pipeline = play.pipeline(Deadline(5.0), Retry(3, backoff=Constant(base=10.0, jitter="none")))
+    items, error = play.read(pipeline.stream(source.function))
+    assert (items, type(error)) == ([], ConnectionError)
+    assert play.clock.now() == 0
+
+
+def test_a_stream_waits_for_a_slot_no_longer_than_its_deadline(play):
+    """R-BH1, for streams."""
+    room = Bulkhead(1, queue=1, max_wait=60.0)
+    pipeline = play.pipeline(Deadline(5.0), room)
+    source = play.source([1, 2])
+    with room.rebound(play.clock), Pipeline("other", room, registry=None).permit():
+        items, error = play.read(pipeline.stream(source.function))
+    assert (items, type(error)) == ([], seawall.BulkheadFullError)
+    assert play.clock.now() <= 5.0

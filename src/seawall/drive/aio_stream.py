@@ -75,7 +75,8 @@ class AsyncStream(AsyncGenerator[T, Any]):
         core = self._core
         clock = core.call.clock
         if self._source is None and not core.substitute:
-            await core.open().aenter()
+            with core.scope():
+                await core.open().aenter()
         before = clock.now()
         until = core.until(before)
         token = None if until is None else shrink_deadline(until.at, max(0.0, until.seconds), clock)

@@ -8,7 +8,8 @@ or is collected, so an iterator that is never started holds nothing. Success is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seawall.core.context import deadline_on
@@ -108,6 +109,14 @@ class StreamCore:
         if self._parts.retry is not None:
             self._retry = self._parts.retry.start(call)
 
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """The ambient deadline of what bounds all attempts, for decisions and queues between two items."""
+        with ExitStack() as stack:
+            for run in self._outer:
+                stack.enter_context(run.scope())
+            yield
+
     def open(self) -> Passage:
         """A way through guards and queues for one more attempt, not entered yet."""
         self.passage = Passage(self._parts.inner, self.call)
@@ -181,7 +190,8 @@ class StreamCore:
             return error
         policy = self._parts.retry
         if self._retry is not None and (not self.delivered or policy.after_first != "raise"):
-            step = self._retry.after(self.call, error)
+            with self.scope():
+                step = self._retry.after(self.call, error)
             if step is not None:
                 return step
         return self.over(error)
@@ -242,6 +252,7 @@ class StreamCore:
 
 def items_of(value: Any) -> Iterable[Any]:
     """The items of what a fallback gave: those of an iterable, or the value itself as the only one."""
-    if isinstance(value, str | bytes | bytearray | dict) or not isinstance(value, Iterable):
+    single = isinstance(value, str | bytes | bytearray | dict) or hasattr(value, "status_code")
+    if single or not isinstance(value, Iterable):  # a response of requests is one value, though it can be iterated
         return (value,)
     return value

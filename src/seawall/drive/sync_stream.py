@@ -80,7 +80,8 @@ class Stream(Generator[T, Any, Any]):
         core = self._core
         clock = core.call.clock
         if self._source is None and not core.substitute:
-            core.open().enter()
+            with core.scope():
+                core.open().enter()
         before = clock.now()
         until = core.until(before)
         token = None if until is None else shrink_deadline(until.at, max(0.0, until.seconds), clock)

@@ -14,10 +14,14 @@ def verdict_of(error: BaseException) -> Verdict:
     """The default verdict on an exception.
 
     Cancellation, interrupts and our own refusals are ignored. Timeouts, 408 and 503 are dropped, 429 is throttled,
-    other 4xx are the caller's mistake and ignored, everything else is a failure.
+    other 4xx are the caller's mistake and ignored, everything else is a failure. An adapter that knows better
+    leaves its verdict on the error, as `__seawall_verdict__`.
     """
     if isinstance(error, RejectedError) or not isinstance(error, Exception):
         return Verdict.IGNORED
+    said = getattr(error, "__seawall_verdict__", None)
+    if isinstance(said, Verdict):
+        return said
     if isinstance(error, TimeoutError):
         return Verdict.DROPPED
     status = status_of(error)

@@ -123,7 +123,7 @@ def _of_os_error(error: OSError) -> Kind:
 
 
 def unsent(error: BaseException) -> bool:
-    """True if the call was certainly not sent: refused by us, or no connection could be made."""
-    if isinstance(error, RejectedError | ConnectionRefusedError):
+    """True if the call was certainly not sent: refused by us, or no connection could be made, or an adapter says so."""
+    if isinstance(error, RejectedError | ConnectionRefusedError) or getattr(error, "__seawall_unsent__", False):
         return True
     return any(kind.__name__ in _UNSENT_NAMES for kind in type(error).__mro__)

@@ -111,7 +111,11 @@ class Judge:
         """The verdict on a finished attempt.
 
         A value counts by its status if it looks like an HTTP response (`status_code` and `headers`), else as a success.
+        So does the answer that an error carries as `__seawall_answer__`.
         """
+        answer = getattr(error, "__seawall_answer__", None)
+        if answer is not None:  # an adapter raises a bad answer to have it tried again; it is judged as the value it is
+            error, value = None, answer
         if self._classify is not None:
             own = self._classify(error, value)
             if own is not None:
