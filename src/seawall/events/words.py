@@ -58,9 +58,10 @@ def _opened(e: Any) -> str:
 
 def _trials(evidence: Mapping[str, Any]) -> str:
     """The trial calls that opened a circuit again: one, or so many of those judged together."""
-    if not evidence.get("calls"):
+    calls = evidence.get("calls")
+    if not calls:
         return "a trial call"
-    return f"{evidence['failures'] + evidence['slow']} of {evidence['calls']} trial calls"
+    return f"{evidence.get('failures', 0) + evidence.get('slow', 0)} of {calls} trial calls"
 
 
 def _because(evidence: Mapping[str, Any]) -> str:

@@ -53,6 +53,10 @@ SENTENCES = [
         CircuitOpened(1, 0.0, "db", "tripped", 30.0, RUN),
         'Circuit "db" opened: 5 calls in a row failed (4 × ConnectError, 1 × 503). Next trial in 30 s.',
     ),
+    (  # as another version may report it
+        CircuitOpened(1, 0.0, "db", "tripped", 30.0, {"rule": "failure_rate", "calls": 4, "failures": 3}),
+        'Circuit "db" opened: 3 of 4 calls failed. Next trial in 30 s.',
+    ),
     (
         CircuitOpened(1, 0.0, "db", "trial_failed", 30.0, {"calls": 4, "failures": 2, "slow": 1, "causes": {"E": 2}}),
         'Circuit "db" opened: 3 of 4 trial calls failed (2 × E). Next trial in 30 s.',
