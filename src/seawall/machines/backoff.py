@@ -17,6 +17,7 @@ from seawall.core.validate import duration, function, number
 if TYPE_CHECKING:
     from seawall.core.chance import Chance
 
+_LARGEST = math.log(1.7e308)  # of what a float holds
 _LONGEST = 1e300  # seconds: an infinite delay could be neither jittered nor waited for
 
 Jitter = Literal["none", "full", "equal", "decorrelated"] | float | tuple[float, float]
@@ -129,8 +130,11 @@ class Exponential(Backoff):
         """T = base × multiplier ** n; infinite where a float cannot hold it, so that the cap decides."""
         try:
             return self.base * self.multiplier**n
-        except OverflowError:
-            return math.inf if self.base else 0.0
+        except OverflowError:  # the power alone is too large; a small base may still bring it back
+            if not self.base:
+                return 0.0
+            exponent = math.log(self.base) + n * math.log(self.multiplier)
+            return math.exp(exponent) if exponent < _LARGEST else math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
