@@ -109,14 +109,14 @@ class StreamCore:
             self._retry = self._parts.retry.start(call)
 
     def open(self) -> Passage:
-        """A way through guards and queues for one more attempt, not entered yet."""
+        """A way through guards and queues for one more attempt, not entered yet; its limits count from zero."""
+        self._timers = [(one, one.stream_timer()) for one in self._parts.limits]
         self.passage = Passage(self._parts.inner, self.call)
         return self.passage
 
     def source(self) -> Any:
         """What the function, or the rule for going on, gives; its items have still to be asked for."""
         policy = self._parts.retry
-        self._timers = [(one, one.stream_timer()) for one in self._parts.limits]
         if self.delivered and policy is not None and policy.after_first == "resume":
             return policy.resume(tuple(self.items))
         self.skip = self.delivered
@@ -130,7 +130,7 @@ class StreamCore:
         if self.substitute:
             return None
         found = [Until(run.until, run.until - now, run.late) for run in self._outer if math.isfinite(run.until)]
-        for policy, timer in self._timers or [(one, one.stream_timer()) for one in self._parts.limits]:
+        for policy, timer in self._timers:
             limit = timer.next_limit()
             if limit is not None:
                 late = policy.stream_late(limit.which, limit.seconds)

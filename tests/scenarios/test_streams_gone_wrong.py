@@ -1,0 +1,41 @@
+"""Streams whose source, rules or consumer misbehave: everything is given back, and counted once."""
+
+import pytest
+
+from seawall import (
+    Retry,
+    Timeout,
+)
+from seawall.backoff import Constant
+from seawall.testing import virtual_time
+from tests.support.streams import Play
+
+NOW = Constant(base=0.0, jitter="none")
+
+
+@pytest.fixture(params=["sync", "async"])
+def play(request):
+    with virtual_time() as clock:
+        yield Play(request.param, clock)
+
+
+def counts(pipeline):
+    return {key.removeprefix("calls."): n for key, n in pipeline.snapshot().counters.items() if n}
+
+
+def test_every_attempt_has_the_whole_first_item_timeout(play):
+    """R-TM3"""
+    source = play.source([(1.5, ConnectionError())], [(1.5, 1)])
+    pipeline = play.pipeline(Retry(3, backoff=NOW), Timeout(first_item=2.0, mode="cooperative"))
+    assert play.read(pipeline.stream(source.function)) == ([1], None)
+    assert source.opened == 2
+
+
+def test_a_first_item_that_is_late_is_asked_for_again_with_all_its_time():
+    """R-TM3"""
+    with virtual_time() as clock:
+        play = Play("async", clock)
+        source = play.source([(5.0, 0)], [(1.5, 1)])
+        pipeline = play.pipeline(Retry(2, backoff=NOW), Timeout(first_item=2.0))
+        assert play.read(pipeline.stream(source.function)) == ([1], None)
+        assert clock.now() == 3.5
