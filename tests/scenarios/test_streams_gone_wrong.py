@@ -3,7 +3,9 @@
 import pytest
 
 from seawall import (
+    Pipeline,
     Retry,
+    TimedOutError,
     Timeout,
 )
 from seawall.backoff import Constant
@@ -39,3 +41,19 @@ def test_a_first_item_that_is_late_is_asked_for_again_with_all_its_time():
         pipeline = play.pipeline(Retry(2, backoff=NOW), Timeout(first_item=2.0))
         assert play.read(pipeline.stream(source.function)) == ([1], None)
         assert clock.now() == 3.5
+
+
+def test_a_timeout_of_a_thread_counts_once():
+    """R-OB1"""
+    with virtual_time() as clock:
+
+        def source():
+            clock.sleep(30.0)
+            yield 1
+
+        timeout = Timeout(idle=2.0, mode="thread")
+        stream = Pipeline("s", timeout, registry=None).stream(source)
+        with clock.working(), pytest.raises(TimedOutError):
+            next(stream)
+        assert timeout.snapshot().counters["requests.timed_out"] == 1
+        clock.sleep(40.0)

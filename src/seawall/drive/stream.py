@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seawall.core.context import deadline_on
-from seawall.core.errors import RejectedError, StreamInterruptedError, StreamTimedOutError
+from seawall.core.errors import RejectedError, StreamInterruptedError, StreamTimedOutError, TimedOutError
 from seawall.drive.passage import Passage
 
 if TYPE_CHECKING:
@@ -159,7 +159,8 @@ class StreamCore:
         """The error that stands for `error`: the timeout's, if it came too late."""
         if until is None or not isinstance(error, Exception) or self.call.clock.now() < until.at:
             return error
-        return error if isinstance(error, RejectedError | StreamInterruptedError) else until.late()
+        # NB: a worker that was left behind has said so already, and counted it
+        return error if isinstance(error, RejectedError | StreamInterruptedError | TimedOutError) else until.late()
 
     def deliver(self, item: Any) -> bool:
         """Count an item that goes to the consumer; False for one that it has had already."""
