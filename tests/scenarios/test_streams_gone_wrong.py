@@ -3,6 +3,7 @@
 import pytest
 
 from seawall import (
+    Bulkhead,
     Pipeline,
     Retry,
     TimedOutError,
@@ -57,3 +58,28 @@ def test_a_timeout_of_a_thread_counts_once():
             next(stream)
         assert timeout.snapshot().counters["requests.timed_out"] == 1
         clock.sleep(40.0)
+
+
+def test_a_classify_that_raises_gives_everything_back(play):
+    bulkhead = Bulkhead(1)
+
+    def classify(error, value):
+        raise LookupError("the rule is wrong")
+
+    pipeline = Pipeline("s", bulkhead, classify=classify, registry=None)
+    for script in ([1], [ConnectionError()]):
+        assert isinstance(play.read(pipeline.stream(play.source(script).function))[1], LookupError)
+        assert bulkhead.snapshot().gauges["in_flight"] == 0
+        assert pipeline._judge.running() == 0
+
+
+def test_a_retryable_that_raises_ends_the_stream_and_counts_it(play):
+    def retryable(error):
+        raise LookupError("the rule is wrong")
+
+    source = play.source([ConnectionError()])
+    pipeline = play.pipeline(Retry(3, backoff=NOW, retryable=retryable))
+    stream = pipeline.stream(source.function)
+    assert isinstance(play.read(stream)[1], LookupError)
+    assert play.read(stream) == ([], None)
+    assert (source.opened, counts(pipeline), pipeline._judge.running()) == (1, {"failure": 1}, 0)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seawall.core.context import restore_deadline, shrink_deadline, using_idempotency_key
 from seawall.drive import aio
-from seawall.drive.stream import StreamCore, StreamPlan, items_of
+from seawall.drive.stream import StreamCore, StreamPlan, items_of, raise_instead
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -57,12 +57,12 @@ class AsyncStream(AsyncGenerator[T, Any]):
             try:
                 core.start("async")
                 item = await self._pull(value)
+                if item is _END and core.passage is not None:
+                    await core.passage.aexit(None)
             except BaseException as error:
                 await self._failed(error)
                 continue
             if item is _END:
-                if core.passage is not None:
-                    await core.passage.aexit(None)
                 core.finish(None)
                 self._source = None
                 raise StopAsyncIteration
@@ -120,36 +120,28 @@ class AsyncStream(AsyncGenerator[T, Any]):
             return _END
 
     async def _failed(self, error: BaseException) -> None:
-        """Give everything back and make ready for another attempt, or raise."""
+        """Give everything back and make ready for another attempt, or end the logical call and raise."""
+        try:
+            await self._go_on(error)
+        except BaseException as raised:  # whatever it is: a user's rule may raise too, and any wait may be cancelled
+            self._core.finish(raised)
+            raise
+
+    async def _go_on(self, error: BaseException) -> None:
+        """See `_failed`."""
         core = self._core
         await self._let_go(error)
         step = core.after(error)
         if hasattr(step, "delay"):
-            try:
-                again = await aio.pause(*core.pausing(), step.delay)
-            except BaseException as cut:
-                core.finish(cut)
-                raise
-            if again:
+            if await aio.pause(*core.pausing(), step.delay):
                 return
             assert isinstance(error, Exception)
             core.drained(error)
             step = core.over(error)
         if isinstance(step, BaseException):
-            self._raise(step, error)
-        try:
-            value = await aio.substitute(step, core.call)
-        except BaseException as raised:  # an error of the call's own, if no fallback had an answer
-            core.finish(raised)
-            raise
+            raise_instead(step, error)
+        value = await aio.substitute(step, core.call)
         self._source = _asynchronous(value if hasattr(value, "__aiter__") else items_of(value))
-
-    def _raise(self, raised: BaseException, error: BaseException) -> NoReturn:
-        """End the logical call with an error."""
-        self._core.finish(raised)
-        if raised is error or raised.__cause__ is not None:
-            raise raised
-        raise raised from error
 
     async def _let_go(self, error: BaseException) -> None:
         """Close the source and leave guards and queues; those first, whatever the source does about it."""
@@ -189,9 +181,11 @@ class AsyncStream(AsyncGenerator[T, Any]):
         if core is None or core.done or not core.started:
             return
         ending = GeneratorExit()
-        if core.passage is not None:
-            core.passage.drop(ending)  # NB: the source is closed by its loop, which looks after lost generators
-        core.finish(ending)
+        try:
+            if core.passage is not None:
+                core.passage.drop(ending)  # NB: the source is closed by its loop, which looks after lost generators
+        finally:
+            core.finish(ending)
 
 
 def _asynchronous(value: Any) -> AsyncIterator[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from seawall.core.context import deadline_on
 from seawall.core.errors import RejectedError, StreamInterruptedError, StreamTimedOutError, TimedOutError
@@ -246,3 +246,10 @@ def items_of(value: Any) -> Iterable[Any]:
     if isinstance(value, str | bytes | bytearray | dict) or not isinstance(value, Iterable):
         return (value,)
     return value
+
+
+def raise_instead(raised: BaseException, error: BaseException) -> NoReturn:
+    """Raise what an attempt that failed with `error` comes to."""
+    if raised is error or raised.__cause__ is not None:
+        raise raised
+    raise raised from error

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seawall.core.context import restore_deadline, shrink_deadline, using_idempotency_key
 from seawall.drive import sync
-from seawall.drive.stream import StreamCore, StreamPlan, Until, items_of
+from seawall.drive.stream import StreamCore, StreamPlan, Until, items_of, raise_instead
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,12 +62,12 @@ class Stream(Generator[T, Any, Any]):
             try:
                 core.start("sync")
                 item = self._pull(value)
+                if isinstance(item, _End) and core.passage is not None:
+                    core.passage.exit(None)
             except BaseException as error:
                 self._failed(error)
                 continue
             if isinstance(item, _End):
-                if core.passage is not None:
-                    core.passage.exit(None)
                 core.finish(None)
                 self._source = None
                 raise StopIteration(item.value)
@@ -131,7 +131,15 @@ class Stream(Generator[T, Any, Any]):
             return _End(end.value)
 
     def _failed(self, error: BaseException) -> None:
-        """Give everything back and make ready for another attempt, or raise."""
+        """Give everything back and make ready for another attempt, or end the logical call and raise."""
+        try:
+            self._go_on(error)
+        except BaseException as raised:  # whatever it is: a user's rule may raise too
+            self._core.finish(raised)
+            raise
+
+    def _go_on(self, error: BaseException) -> None:
+        """See `_failed`."""
         core = self._core
         self._let_go(error)
         step = core.after(error)
@@ -142,19 +150,8 @@ class Stream(Generator[T, Any, Any]):
             core.drained(error)
             step = core.over(error)
         if isinstance(step, BaseException):
-            self._raise(step, error)
-        try:
-            self._source = iter(items_of(sync.substitute(step, core.call)))
-        except BaseException as raised:  # an error of the call's own, if no fallback had an answer
-            core.finish(raised)
-            raise
-
-    def _raise(self, raised: BaseException, error: BaseException) -> NoReturn:
-        """End the logical call with an error."""
-        self._core.finish(raised)
-        if raised is error or raised.__cause__ is not None:
-            raise raised
-        raise raised from error
+            raise_instead(step, error)
+        self._source = iter(items_of(sync.substitute(step, core.call)))
 
     def _let_go(self, error: BaseException) -> None:
         """Close the source and leave guards and queues."""
