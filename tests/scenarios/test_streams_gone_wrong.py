@@ -4,6 +4,7 @@ import pytest
 
 from seawall import (
     Bulkhead,
+    Fallback,
     Pipeline,
     Retry,
     TimedOutError,
@@ -83,3 +84,57 @@ def test_a_retryable_that_raises_ends_the_stream_and_counts_it(play):
     assert isinstance(play.read(stream)[1], LookupError)
     assert play.read(stream) == ([], None)
     assert (source.opened, counts(pipeline), pipeline._judge.running()) == (1, {"failure": 1}, 0)
+
+
+class Cursor:
+    """An iterator of either colour that fails, and whose closing fails too."""
+
+    def __init__(self, *, items=0, closing=None):
+        self.items, self.closing, self.closed = items, closing, 0
+
+    def __iter__(self):
+        return self
+
+    __aiter__ = __iter__
+
+    def __next__(self):
+        self.items -= 1
+        if self.items < 0:
+            raise ConnectionError("gone")
+        return 1
+
+    async def __anext__(self):
+        return self.__next__()
+
+    def close(self):
+        self.closed += 1
+        if self.closing is not None:
+            raise self.closing
+
+    async def aclose(self):
+        self.close()
+
+
+def opened(play, pipeline, make):
+    return pipeline.stream(make) if play.colour == "sync" else pipeline.astream(make)
+
+
+def test_a_stop_iteration_of_the_function_is_an_error_and_no_end(play):
+    """PEP 479: an error must not look like a stream that is over."""
+
+    def make():
+        raise StopIteration if play.colour == "sync" else StopAsyncIteration
+
+    pipeline = play.pipeline(Retry(1))
+    assert isinstance(play.read(opened(play, pipeline, make))[1], RuntimeError)
+    assert counts(pipeline) == {"failure": 1}
+
+
+def test_a_stop_iteration_of_the_fallback_is_an_error_and_no_end(play):
+    """PEP 479"""
+
+    def instead():
+        raise StopIteration if play.colour == "sync" else StopAsyncIteration
+
+    pipeline = play.pipeline(Fallback(instead))
+    assert isinstance(play.read(pipeline.stream(play.source([ConnectionError()]).function))[1], RuntimeError)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from seawall.core.context import restore_deadline, shrink_deadline, using_idempotency_key
 from seawall.drive import aio
-from seawall.drive.stream import StreamCore, StreamPlan, items_of, raise_instead
+from seawall.drive.stream import StreamCore, StreamPlan, items_of, no_end, raise_instead
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -125,6 +125,8 @@ class AsyncStream(AsyncGenerator[T, Any]):
             await self._go_on(error)
         except BaseException as raised:  # whatever it is: a user's rule may raise too, and any wait may be cancelled
             self._core.finish(raised)
+            if isinstance(raised, StopAsyncIteration):
+                raise no_end(self._core.call, raised) from raised
             raise
 
     async def _go_on(self, error: BaseException) -> None:

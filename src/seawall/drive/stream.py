@@ -253,3 +253,8 @@ def raise_instead(raised: BaseException, error: BaseException) -> NoReturn:
     if raised is error or raised.__cause__ is not None:
         raise raised
     raise raised from error
+
+
+def no_end(call: Call, raised: BaseException) -> RuntimeError:
+    """The error for what would look like the end of a stream to its consumer, as PEP 479 has it for generators."""
+    return RuntimeError(f'Stream of "{call.name}" raised {type(raised).__name__}, which is no error of a stream')

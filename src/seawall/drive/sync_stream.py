@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from seawall.core.context import restore_deadline, shrink_deadline, using_idempotency_key
 from seawall.drive import sync
-from seawall.drive.stream import StreamCore, StreamPlan, Until, items_of, raise_instead
+from seawall.drive.stream import StreamCore, StreamPlan, Until, items_of, no_end, raise_instead
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -136,6 +136,8 @@ class Stream(Generator[T, Any, Any]):
             self._go_on(error)
         except BaseException as raised:  # whatever it is: a user's rule may raise too
             self._core.finish(raised)
+            if isinstance(raised, StopIteration):
+                raise no_end(self._core.call, raised) from raised
             raise
 
     def _go_on(self, error: BaseException) -> None:
