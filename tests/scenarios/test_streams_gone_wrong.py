@@ -1,5 +1,7 @@
 """Streams whose source, rules or consumer misbehave: everything is given back, and counted once."""
 
+import asyncio
+
 import pytest
 
 from seawall import (
@@ -11,7 +13,7 @@ from seawall import (
     Timeout,
 )
 from seawall.backoff import Constant
-from seawall.testing import virtual_time
+from seawall.testing import run_async, virtual_time
 from tests.support.streams import Play
 
 NOW = Constant(base=0.0, jitter="none")
@@ -119,6 +121,23 @@ def opened(play, pipeline, make):
     return pipeline.stream(make) if play.colour == "sync" else pipeline.astream(make)
 
 
+def test_a_source_that_cannot_be_closed_does_not_hide_what_went_wrong(play):
+    cursors = []
+
+    def make():
+        cursors.append(Cursor(closing=OSError("cannot close")))
+        return cursors[-1]
+
+    bulkhead = Bulkhead(1)
+    pipeline = play.pipeline(Retry(2, backoff=NOW), bulkhead)
+    error = play.read(opened(play, pipeline, make))[1]
+    assert isinstance(error, ConnectionError)
+    assert any("could not be closed: OSError" in note for note in error.__notes__)
+    assert len(cursors) == 2
+    assert counts(pipeline) == {"failure": 1}
+    assert bulkhead.snapshot().gauges["in_flight"] == 0
+
+
 def test_a_stop_iteration_of_the_function_is_an_error_and_no_end(play):
     """PEP 479: an error must not look like a stream that is over."""
 
@@ -138,3 +157,24 @@ def test_a_stop_iteration_of_the_fallback_is_an_error_and_no_end(play):
 
     pipeline = play.pipeline(Fallback(instead))
     assert isinstance(play.read(pipeline.stream(play.source([ConnectionError()]).function))[1], RuntimeError)
+
+
+def test_a_cancellation_while_the_source_closes_is_counted_once():
+    class Sticky(Cursor):
+        async def aclose(self):
+            await asyncio.sleep(60.0)
+
+    async def main():
+        pipeline = Pipeline("s", Retry(2, backoff=NOW), registry=None)
+        stream = pipeline.astream(Sticky)
+        task = asyncio.create_task(anext(stream))
+        await asyncio.sleep(1.0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+        return counts(pipeline), pipeline._judge.running()
+
+    with virtual_time():
+        assert run_async(main()) == ({"cancelled": 1}, 0)

@@ -155,7 +155,10 @@ class AsyncStream(AsyncGenerator[T, Any]):
         finally:
             close = getattr(source, "aclose", None)
             if close is not None and isinstance(error, Exception | GeneratorExit):
-                await close()
+                try:
+                    await close()
+                except Exception as trouble:
+                    self._core.unclosed(error, trouble)
 
     async def aclose(self) -> None:
         """End it early: neutral for every policy, and all permits are given back. Any number of times."""

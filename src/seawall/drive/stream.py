@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from seawall.core.context import deadline_on
 from seawall.core.errors import RejectedError, StreamInterruptedError, StreamTimedOutError, TimedOutError
+from seawall.drive.call import note
 from seawall.drive.passage import Passage
 
 if TYPE_CHECKING:
@@ -226,6 +227,12 @@ class StreamCore:
         )
         interrupted.__cause__ = error
         return interrupted
+
+    def unclosed(self, error: BaseException, trouble: Exception) -> None:
+        """The source of an attempt that ended with `error` cannot be closed: that must not hide why it ended."""
+        if isinstance(error, GeneratorExit):
+            raise trouble  # nothing had gone wrong before: the consumer is told, as by a generator
+        note(error, f"seawall: {self.call.name}: its source could not be closed: {self.call.label(trouble, None)}")
 
     def finish(self, error: BaseException | None) -> None:
         """The logical call has ended; only the first time counts."""

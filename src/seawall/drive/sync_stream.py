@@ -164,6 +164,8 @@ class Stream(Generator[T, Any, Any]):
             # NB: one that a thread was left behind in is running, and cannot be closed from here
             if close is not None and not getattr(source, "gi_running", False):
                 close()
+        except Exception as trouble:
+            self._core.unclosed(error, trouble)
         finally:
             if passage is not None:
                 passage.exit(error)
