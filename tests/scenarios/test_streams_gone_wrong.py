@@ -9,6 +9,7 @@ from seawall import (
     Fallback,
     Pipeline,
     Retry,
+    StreamInterruptedError,
     TimedOutError,
     Timeout,
 )
@@ -178,3 +179,16 @@ def test_a_cancellation_while_the_source_closes_is_counted_once():
 
     with virtual_time():
         assert run_async(main()) == ({"cancelled": 1}, 0)
+
+
+def test_a_source_of_both_colours_is_read_in_that_of_the_stream(play):
+    cursors = []
+
+    def make():
+        cursors.append(Cursor(items=2))
+        return cursors[-1]
+
+    got, error = play.read(opened(play, play.pipeline(), make))
+    assert got == [1, 1]
+    assert isinstance(error, StreamInterruptedError)
+    assert [cursor.closed for cursor in cursors] == [1]

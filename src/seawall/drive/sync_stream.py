@@ -118,7 +118,8 @@ class Stream(Generator[T, Any, Any]):
         source: Any = self._source
         if source is None:
             made = self._core.source()
-            if hasattr(made, "__aiter__") or hasattr(made, "__await__"):
+            # NB: what can be read in both colours (a client's byte stream) is read in this one
+            if not hasattr(made, "__iter__") and (hasattr(made, "__aiter__") or hasattr(made, "__await__")):
                 if hasattr(made, "close"):
                     made.close()
                 raise TypeError(
