@@ -160,6 +160,50 @@ def test_a_stop_iteration_of_the_fallback_is_an_error_and_no_end(play):
     assert isinstance(play.read(pipeline.stream(play.source([ConnectionError()]).function))[1], RuntimeError)
 
 
+def test_a_source_that_asks_its_own_stream_is_told_so_and_goes_on():
+    """As a generator would."""
+    seen: list[str] = []
+
+    def source():
+        try:
+            next(stream)
+        except ValueError as error:
+            seen.append(str(error))
+        yield 1
+
+    bulkhead = Bulkhead(5)
+    pipeline = Pipeline("s", bulkhead, registry=None)
+    stream = pipeline.stream(source)
+    assert list(stream) == [1]
+    assert "already executing" in seen[0]
+    assert counts(pipeline) == {"success": 1}
+
+
+def test_a_second_task_that_asks_at_the_same_time_is_refused():
+    """As by an asynchronous generator."""
+
+    async def source():
+        await asyncio.sleep(1.0)
+        yield 1
+
+    async def main():
+        bulkhead = Bulkhead(1)
+        stream = Pipeline("s", bulkhead, registry=None).stream(source)
+        first = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0.5)
+        with pytest.raises(RuntimeError, match="already running"):
+            await anext(stream)
+        with pytest.raises(RuntimeError, match="already running"):
+            await stream.aclose()
+        assert bulkhead.snapshot().gauges["in_flight"] == 1
+        assert await first == 1
+        await stream.aclose()
+        assert bulkhead.snapshot().gauges["in_flight"] == 0
+
+    with virtual_time():
+        run_async(main())
+
+
 def test_a_cancellation_while_the_source_closes_is_counted_once():
     class Sticky(Cursor):
         async def aclose(self):

@@ -50,6 +50,15 @@ class AsyncStream(AsyncGenerator[T, Any]):
 
     async def asend(self, value: Any) -> T:
         """The next item; `value` goes to a source that takes one."""
+        if not self._core.busy.acquire(blocking=False):
+            raise RuntimeError("asynchronous stream is already running")
+        try:
+            return await self._send(value)
+        finally:
+            self._core.busy.release()
+
+    async def _send(self, value: Any) -> T:
+        """See `asend`."""
         core = self._core
         if core.done:
             raise StopAsyncIteration
@@ -162,13 +171,17 @@ class AsyncStream(AsyncGenerator[T, Any]):
 
     async def aclose(self) -> None:
         """End it early: neutral for every policy, and all permits are given back. Any number of times."""
-        if self._core.done:
+        core = self._core
+        if core.done:
             return
+        if not core.busy.acquire(blocking=False):
+            raise RuntimeError("asynchronous stream is already running")
         ending = GeneratorExit()
         try:
             await self._let_go(ending)
         finally:
-            self._core.finish(ending)
+            core.finish(ending)
+            core.busy.release()
 
     async def athrow(self, kind: Any, value: Any = None, tb: TracebackType | None = None, /) -> Any:
         """End it early with an error of the consumer's."""

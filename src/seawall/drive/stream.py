@@ -8,6 +8,7 @@ or is collected, so an iterator that is never started holds nothing. Success is 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -70,14 +71,17 @@ class StreamCore:
     """
 
     __slots__ = (
-        "_finished", "_outer", "_parts", "_paused_at", "_retry", "_timers", "call", "delivered", "done", "items",
-        "passage", "skip", "started", "substitute",
+        "_finished", "_outer", "_parts", "_paused_at", "_retry", "_timers", "busy", "call", "delivered", "done",
+        "items", "passage", "skip", "started", "substitute",
     )  # fmt: skip
 
     def __init__(self, call: Call, parts: StreamPlan, finished: Callable[[Call, BaseException | None], None]) -> None:
         self.call = call
         self._parts = parts
         self._finished = finished
+        # Held while an item is asked for, and while it is closed. A second thread or task, or the source itself, is
+        # refused meanwhile, as by a generator: it would give the permits back while the source is still at work.
+        self.busy = threading.Lock()
         self._outer: list[RaceRun] = []
         self._retry: LoopRun | None = None
         self._timers: list[tuple[Any, StreamTimer]] = []

@@ -55,6 +55,15 @@ class Stream(Generator[T, Any, Any]):
 
     def send(self, value: Any) -> T:
         """The next item; `value` goes to a source that takes one."""
+        if not self._core.busy.acquire(blocking=False):
+            raise ValueError("stream already executing")
+        try:
+            return self._send(value)
+        finally:
+            self._core.busy.release()
+
+    def _send(self, value: Any) -> T:
+        """See `send`."""
         core = self._core
         if core.done:
             raise StopIteration
@@ -173,13 +182,17 @@ class Stream(Generator[T, Any, Any]):
 
     def close(self) -> None:
         """End it early: neutral for every policy, and all permits are given back. Any number of times."""
-        if self._core.done:
+        core = self._core
+        if core.done:
             return
+        if not core.busy.acquire(blocking=False):
+            raise ValueError("stream already executing")
         ending = GeneratorExit()
         try:
             self._let_go(ending)
         finally:
-            self._core.finish(ending)
+            core.finish(ending)
+            core.busy.release()
 
     def throw(self, kind: Any, value: Any = None, tb: TracebackType | None = None, /) -> T:
         """End it early with an error of the consumer's."""
