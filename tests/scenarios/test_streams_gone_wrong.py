@@ -204,6 +204,43 @@ def test_a_second_task_that_asks_at_the_same_time_is_refused():
         run_async(main())
 
 
+def test_a_thread_left_behind_while_opening_has_no_part_in_the_next_attempt():
+    """R-TM2"""
+    with virtual_time() as clock:
+        opened: list[int] = []
+        closed: list[int] = []
+
+        class Slow:
+            def __init__(self, number):
+                self.number = number
+
+            def __iter__(self):
+                return self
+
+            def __next__(self):
+                clock.sleep(1.0 if self.number > 1 else 0.0)
+                return self.number
+
+            def close(self):
+                closed.append(self.number)
+
+        def make():
+            opened.append(1)
+            number = len(opened)
+            clock.sleep(2.5 if number == 1 else 1.0)
+            return Slow(number)
+
+        bulkhead = Bulkhead(2)
+        pipeline = Pipeline("s", Retry(2, backoff=NOW), bulkhead, Timeout(idle=2.0, mode="thread"), registry=None)
+        stream = pipeline.stream(make)
+        with clock.working():
+            assert [next(stream) for _ in range(3)] == [2, 2, 2]
+            stream.close()
+        clock.sleep(10.0)
+        assert sorted(closed) == [1, 2]
+        assert bulkhead.snapshot().gauges["in_flight"] == 0
+
+
 def test_a_cancellation_while_the_source_closes_is_counted_once():
     class Sticky(Cursor):
         async def aclose(self):

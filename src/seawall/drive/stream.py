@@ -116,6 +116,7 @@ class StreamCore:
     def open(self) -> Passage:
         """A way through guards and queues for one more attempt, not entered yet; its limits count from zero."""
         self._timers = [(one, one.stream_timer()) for one in self._parts.limits]
+        self.call.lingering = None  # a thread left behind by an attempt before this one has its own source
         self.passage = Passage(self._parts.inner, self.call)
         return self.passage
 

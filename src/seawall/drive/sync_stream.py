@@ -26,6 +26,21 @@ class _End:
         self.value = value
 
 
+class _Source:
+    """What one attempt reads from; a thread that was left behind keeps its own and has no part in the next one's."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: Iterator[Any] | None = None) -> None:
+        self.items: Any = items  # None until the first item is asked for
+
+    def close(self) -> None:
+        """Close what can be closed."""
+        close = getattr(self.items, "close", None)
+        if close is not None:
+            close()
+
+
 class Stream(Generator[T, Any, Any]):
     """The items of a protected stream; closing it, or letting go of it, gives everything back."""
 
@@ -33,7 +48,7 @@ class Stream(Generator[T, Any, Any]):
 
     def __init__(self, call: Call, parts: StreamPlan, finished: Callable[[Call, BaseException | None], None]) -> None:
         self._core = StreamCore(call, parts, finished)
-        self._source: Iterator[Any] | None = None
+        self._source: _Source | None = None
 
     @property
     def delivered(self) -> int:
@@ -90,11 +105,14 @@ class Stream(Generator[T, Any, Any]):
         clock = core.call.clock
         if self._source is None and not core.substitute:
             core.open().enter()
+            self._source = _Source()
+        source = self._source
+        assert source is not None
         before = clock.now()
         until = core.until(before)
         token = None if until is None else shrink_deadline(until.at, max(0.0, until.seconds), clock)
         try:
-            item = self._step(value, until)
+            item = self._step(source, value, until)
         except BaseException as error:
             core.waited(clock.now() - before, arrived=False)
             instead = core.lost(error, until)
@@ -107,25 +125,24 @@ class Stream(Generator[T, Any, Any]):
         core.waited(clock.now() - before, arrived=not isinstance(item, _End))
         return item
 
-    def _step(self, value: Any, until: Until | None) -> Any:
+    def _step(self, source: _Source, value: Any, until: Until | None) -> Any:
         """One item, asked for here or in a thread that can be left behind."""
         call = self._core.call
         threaded = self._core.threaded
         if threaded is None or until is None:
-            return self._ask(call, value)
-        return threaded.workers().run(call, lambda child: self._ask(child, value), _Patience(until))
+            return self._ask(call, source, value)
+        return threaded.workers().run(call, lambda child: self._ask(child, source, value), _Patience(until))
 
-    def _ask(self, call: Call, value: Any) -> Any:
+    def _ask(self, call: Call, source: _Source, value: Any) -> Any:
         """One item of the source, which is made first if there is none."""
         if call.idempotency_key is None:
-            return self._of_source(value)
+            return self._of_source(source, value)
         with using_idempotency_key(call.idempotency_key):
-            return self._of_source(value)
+            return self._of_source(source, value)
 
-    def _of_source(self, value: Any) -> Any:
+    def _of_source(self, source: _Source, value: Any) -> Any:
         """See `_ask`."""
-        source: Any = self._source
-        if source is None:
+        if source.items is None:
             made = self._core.source()
             # NB: what can be read in both colours (a client's byte stream) is read in this one
             if not hasattr(made, "__iter__") and (hasattr(made, "__aiter__") or hasattr(made, "__await__")):
@@ -134,9 +151,9 @@ class Stream(Generator[T, Any, Any]):
                 raise TypeError(
                     f"{self._core.call.name}: the plain function gave an asynchronous stream; use pipeline.astream(…)"
                 )
-            source = self._source = iter(made)
+            source.items = iter(made)
         try:
-            return next(source) if value is None else source.send(value)
+            return next(source.items) if value is None else source.items.send(value)
         except StopIteration as end:
             return _End(end.value)
 
@@ -163,17 +180,17 @@ class Stream(Generator[T, Any, Any]):
             step = core.over(error)
         if isinstance(step, BaseException):
             raise_instead(step, error)
-        self._source = iter(items_of(sync.substitute(step, core.call)))
+        self._source = _Source(iter(items_of(sync.substitute(step, core.call))))
 
     def _let_go(self, error: BaseException) -> None:
         """Close the source and leave guards and queues."""
         source, self._source = self._source, None
         passage = self._core.passage
+        left = self._core.call.lingering
         try:
-            close = getattr(source, "close", None)
-            # NB: one that a thread was left behind in is running, and cannot be closed from here
-            if close is not None and not getattr(source, "gi_running", False):
-                close()
+            # NB: a thread that was left behind is still at work in its source, and closes it when it comes back
+            if source is not None and (left is None or not left.when_ended(source.close)):
+                source.close()
         except Exception as trouble:
             self._core.unclosed(error, trouble)
         finally:
