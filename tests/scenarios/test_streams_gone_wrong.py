@@ -241,6 +241,26 @@ def test_a_thread_left_behind_while_opening_has_no_part_in_the_next_attempt():
         assert bulkhead.snapshot().gauges["in_flight"] == 0
 
 
+def test_a_cancelled_stream_closes_its_source():
+    class Hanging(Cursor):
+        async def __anext__(self):
+            await asyncio.sleep(60.0)
+
+    cursor = Hanging()
+
+    async def main():
+        stream = Pipeline("s", registry=None).astream(lambda: cursor)
+        task = asyncio.create_task(anext(stream))
+        await asyncio.sleep(1.0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with virtual_time():
+        run_async(main())
+    assert cursor.closed == 1
+
+
 def test_a_cancellation_while_the_source_closes_is_counted_once():
     class Sticky(Cursor):
         async def aclose(self):
@@ -273,3 +293,25 @@ def test_a_source_of_both_colours_is_read_in_that_of_the_stream(play):
     assert got == [1, 1]
     assert isinstance(error, StreamInterruptedError)
     assert [cursor.closed for cursor in cursors] == [1]
+
+
+def test_a_coroutine_that_is_closed_while_it_waits_for_an_item_awaits_nothing_more():
+    """As when a loop is torn down."""
+
+    class Hanging(Cursor):
+        async def __anext__(self):
+            await asyncio.sleep(60.0)
+
+        async def aclose(self):
+            await asyncio.sleep(60.0)
+
+    async def main():
+        bulkhead = Bulkhead(1)
+        pipeline = Pipeline("s", bulkhead, registry=None)
+        waiting = anext(pipeline.astream(Hanging))
+        waiting.send(None)
+        waiting.close()
+        return counts(pipeline), bulkhead.snapshot().gauges["in_flight"]
+
+    with virtual_time():
+        assert run_async(main()) == ({"cancelled": 1}, 0)

@@ -154,8 +154,13 @@ class AsyncStream(AsyncGenerator[T, Any]):
         value = await aio.substitute(step, core.call)
         self._source = _asynchronous(value if hasattr(value, "__aiter__") else items_of(value))
 
-    async def _let_go(self, error: BaseException) -> None:
-        """Close the source and leave guards and queues; those first, whatever the source does about it."""
+    async def _let_go(self, error: BaseException, *, closing: bool = False) -> None:
+        """Close the source and leave guards and queues; those first, whatever the source does about it.
+
+        Args:
+            error: what ends the attempt.
+            closing: True when the consumer closes the stream.
+        """
         source, self._source = self._source, None
         passage = self._core.passage
         try:
@@ -163,7 +168,9 @@ class AsyncStream(AsyncGenerator[T, Any]):
                 await passage.aexit(error)
         finally:
             close = getattr(source, "aclose", None)
-            if close is not None and isinstance(error, Exception | GeneratorExit):
+            # NB: a cancelled source that is no generator is still open. Nothing may be awaited where this coroutine
+            # itself is closed: its loop is gone, or nobody holds it any more.
+            if close is not None and (closing or isinstance(error, Exception | asyncio.CancelledError)):
                 try:
                     await close()
                 except Exception as trouble:
@@ -178,7 +185,7 @@ class AsyncStream(AsyncGenerator[T, Any]):
             raise RuntimeError("asynchronous stream is already running")
         ending = GeneratorExit()
         try:
-            await self._let_go(ending)
+            await self._let_go(ending, closing=True)
         finally:
             core.finish(ending)
             core.busy.release()
