@@ -6,6 +6,7 @@ import pytest
 
 from seawall import (
     Bulkhead,
+    CircuitBreaker,
     Fallback,
     Pipeline,
     Retry,
@@ -14,6 +15,7 @@ from seawall import (
     Timeout,
 )
 from seawall.backoff import Constant
+from seawall.core.context import deadline
 from seawall.testing import run_async, virtual_time
 from tests.support.streams import Play
 
@@ -239,6 +241,15 @@ def test_a_thread_left_behind_while_opening_has_no_part_in_the_next_attempt():
         clock.sleep(10.0)
         assert sorted(closed) == [1, 2]
         assert bulkhead.snapshot().gauges["in_flight"] == 0
+
+
+def test_a_consumer_that_leaves_after_the_deadline_says_nothing_about_the_dependency(play):
+    """R-CB5"""
+    breaker = CircuitBreaker(1)
+    pipeline = play.pipeline(breaker)
+    with deadline(5.0):
+        play.read(pipeline.stream(play.source([(3.0, 1), 2]).function), think=10.0, most=1)
+    assert breaker.state == "closed"
 
 
 def test_a_cancelled_stream_closes_its_source():
