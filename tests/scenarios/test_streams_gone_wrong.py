@@ -243,6 +243,18 @@ def test_a_thread_left_behind_while_opening_has_no_part_in_the_next_attempt():
         assert bulkhead.snapshot().gauges["in_flight"] == 0
 
 
+def test_a_consumer_that_thinks_longer_than_the_lease_is_no_failed_trial(play):
+    """R-CB4"""
+    breaker = CircuitBreaker(1, recovery_timeout=5.0, lease=2.0, success_threshold=1, half_open_max_calls=1)
+    pipeline = play.pipeline(breaker)
+    breaker.trip()
+    play.clock.advance(5.0)
+    assert play.read(pipeline.stream(play.source([1, 2]).function), think=10.0)[1] is None
+    assert breaker._machine.openings == 1
+    assert play.read(pipeline.stream(play.source([1, 2]).function))[1] is None
+    assert breaker.state == "closed"
+
+
 def test_a_consumer_that_leaves_after_the_deadline_says_nothing_about_the_dependency(play):
     """R-CB5"""
     breaker = CircuitBreaker(1)

@@ -149,8 +149,10 @@ class StreamCore:
 
     def _resumed(self, now: float) -> None:
         """The consumer's own time is not the dependency's."""
-        if self._paused_at is not None and self.call.started_at is not None:
-            self.call.started_at += max(0.0, now - self._paused_at)
+        if self._paused_at is not None:
+            if self.call.started_at is not None:
+                self.call.started_at += max(0.0, now - self._paused_at)
+            self._renew()
         self._paused_at = None
 
     def waited(self, seconds: float, *, arrived: bool) -> None:
@@ -158,8 +160,12 @@ class StreamCore:
         for _, timer in self._timers:
             timer.waited(seconds, arrived=arrived)
         if arrived and not self.substitute:
-            for guard, permit in self.call.leased:
-                guard.begin(permit)
+            self._renew()
+
+    def _renew(self) -> None:
+        """Begin the leases of trials anew: for an item that has come, and for one that is asked for."""
+        for guard, permit in self.call.leased:
+            guard.begin(permit)
 
     def lost(self, error: BaseException, until: Until | None) -> BaseException:
         """The error that stands for `error`: the timeout's, if it came too late."""
@@ -178,6 +184,8 @@ class StreamCore:
         if policy is not None and policy.after_first == "resume":
             self.items.append(item)
         self._paused_at = self.call.clock.now()
+        for _, permit in self.call.leased:
+            permit.resting = True  # what the consumer does now is not the dependency's doing
         return True
 
     # -------------------------------------------------------------- ending
