@@ -1,6 +1,7 @@
 """Streams whose source, rules or consumer misbehave: everything is given back, and counted once."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -10,6 +11,7 @@ from seawall import (
     Fallback,
     Pipeline,
     Retry,
+    ShuttingDownError,
     StreamInterruptedError,
     TimedOutError,
     Timeout,
@@ -262,6 +264,16 @@ def test_a_consumer_that_leaves_after_the_deadline_says_nothing_about_the_depend
     with deadline(5.0):
         play.read(pipeline.stream(play.source([(3.0, 1), 2]).function), think=10.0, most=1)
     assert breaker.state == "closed"
+
+
+def test_a_program_that_shuts_down_gives_no_fallback_either(play):
+    pipeline = play.pipeline(Fallback(["a"]))
+    pipeline._judge.bus.closing = threading.Event()
+    try:
+        assert isinstance(play.read(pipeline.stream(play.source([1]).function))[1], ShuttingDownError)
+    finally:
+        pipeline._judge.bus.closing = None
+    assert counts(pipeline) == {"rejected": 1}
 
 
 def test_a_cancelled_stream_closes_its_source():

@@ -192,8 +192,8 @@ class StreamCore:
 
     def after(self, error: BaseException) -> Again | Instead | BaseException:
         """What follows on a failed attempt: another, a substitute, or the error to raise."""
-        if not isinstance(error, Exception) or self.substitute:
-            return error
+        if not isinstance(error, Exception) or self.substitute or not self.call.counted:
+            return error  # not counted: the program is shutting down, and takes no call whatever the answer
         policy = self._parts.retry
         if self._retry is not None and (not self.delivered or policy.after_first != "raise"):
             step = self._retry.after(self.call, error)
