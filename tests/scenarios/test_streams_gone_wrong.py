@@ -266,6 +266,16 @@ def test_a_consumer_that_leaves_after_the_deadline_says_nothing_about_the_depend
     assert breaker.state == "closed"
 
 
+def test_a_restart_that_ends_before_the_place_it_broke_off_is_no_success(play):
+    source = play.source([1, 2, 3, ConnectionError()], [1, 2])
+    pipeline = play.pipeline(Retry(3, backoff=NOW, after_first="restart"))
+    got, error = play.read(pipeline.stream(source.function))
+    assert got == [1, 2, 3]
+    assert isinstance(error, StreamInterruptedError)
+    assert error.delivered == 3
+    assert counts(pipeline) == {"failure": 1}
+
+
 def test_a_program_that_shuts_down_gives_no_fallback_either(play):
     pipeline = play.pipeline(Fallback(["a"]))
     pipeline._judge.bus.closing = threading.Event()

@@ -72,8 +72,8 @@ class AsyncStream(AsyncGenerator[T, Any]):
                 await self._failed(error)
                 continue
             if item is _END:
-                core.finish(None)
                 self._source = None
+                core.ended()
                 raise StopAsyncIteration
             if core.deliver(item):
                 result: T = item

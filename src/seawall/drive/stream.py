@@ -229,17 +229,38 @@ class StreamCore:
         if self.call.judge(error, None).neutral and not isinstance(error, RejectedError | TimeoutError):
             return error
         kind = StreamTimedOutError if isinstance(error, TimeoutError) else StreamInterruptedError
+        advice = "Retry(after_first=…) can go on from there."
+        interrupted = self._broke_off(kind, self.call.label(error, None), advice)
+        interrupted.__cause__ = error
+        return interrupted
+
+    def _broke_off(self, kind: type[StreamInterruptedError], why: str, advice: str) -> StreamInterruptedError:
+        """An error that tells how much the consumer got."""
         items = f"{self.delivered} item{'s' if self.delivered != 1 else ''}"
-        interrupted = kind(
-            f'Stream of "{self.call.name}" broke off after {items} ({self.call.label(error, None)}); what had been '
-            "delivered stands. Retry(after_first=…) can go on from there.",
+        return kind(
+            f'Stream of "{self.call.name}" broke off after {items} ({why}); what had been delivered stands. {advice}',
             policy="stream",
             name=self.call.name,
             delivered=self.delivered,
             evidence={"delivered": self.delivered, "attempts": self.call.started},
         )
-        interrupted.__cause__ = error
-        return interrupted
+
+    def ended(self) -> None:
+        """The source is exhausted, which is the end of the logical call.
+
+        Raises:
+            StreamInterruptedError: if it was called again and gave fewer items than had been delivered, so that nobody
+                knows what should have come after them.
+        """
+        short = None
+        if self.skip:
+            why = f"called again, it gave {self.skip} fewer"
+            short = self._broke_off(
+                StreamInterruptedError, why, 'after_first="restart" needs the same items each time.'
+            )
+        self.finish(short)
+        if short is not None:
+            raise short
 
     def unclosed(self, error: BaseException, trouble: Exception) -> None:
         """The source of an attempt that ended with `error` cannot be closed: that must not hide why it ended."""

@@ -92,8 +92,8 @@ class Stream(Generator[T, Any, Any]):
                 self._failed(error)
                 continue
             if isinstance(item, _End):
-                core.finish(None)
                 self._source = None
+                core.ended()
                 raise StopIteration(item.value)
             if core.deliver(item):
                 result: T = item
