@@ -45,6 +45,7 @@ class Judge:
         "_running",
         "bus",
         "clock",
+        "deciding",
         "name",
         "slow",
     )
@@ -57,6 +58,7 @@ class Judge:
         self.slow: tuple[float, str] | None = None  #: seconds above which a success is slow, and which rule says so
         self._lock = threading.RLock()  # a finaliser may count a call while this thread counts another
         self._running = 0  # guarded by _lock
+        self.deciding = threading.RLock()  #: of the pipeline's overrides: which hold, and whose turn it is to end
         self._begin()
 
     def _begin(self) -> None:
@@ -213,4 +215,5 @@ class Judge:
     def after_fork(self) -> None:
         """A new lock in the child; the counts go on from the parent's, and nothing is in flight."""
         self._lock = threading.RLock()
+        self.deciding = threading.RLock()
         self._running = 0
