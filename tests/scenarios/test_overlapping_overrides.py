@@ -4,15 +4,18 @@ from typing import Any
 
 import pytest
 
+import seawall
 from seawall import (
     Bulkhead,
     ConfigurationError,
     Pipeline,
     RateLimiter,
     Registry,
+    Retry,
 )
-from seawall.events.types import OverrideEnded
-from seawall.testing import Recorder, run_threads, virtual_time
+from seawall.backoff import Constant
+from seawall.events.types import OverrideEnded, RetryScheduled
+from seawall.testing import Recorder, Scripted, run_threads, virtual_time
 
 ORDERS: dict[str, Any] = {"owner": "ops", "reason": "overload"}
 
@@ -55,3 +58,17 @@ def test_an_override_ends_once_however_many_threads_see_it_expire():
         assert sorted(map(bool, ended)) == [False] * 7 + [True]
         assert bulkhead.options.limit == 10
         assert len(recorder.of(OverrideEnded)) == 1
+
+
+def test_events_under_an_override_are_numbered_like_all_others():
+    """R-OB2: refusals are found by their number."""
+    with virtual_time():
+        registry = Registry()
+        retry = Retry(3, backoff=Constant(base=0.0), budget=None)
+        pipeline = Pipeline("p", retry, registry=registry)
+        with Recorder(registry.bus) as recorder:
+            for _ in range(3):
+                with seawall.override(attempts=2), pytest.raises(ConnectionError):
+                    pipeline.call(Scripted([ConnectionError]))
+        numbers = [event.number for event in recorder.of(RetryScheduled)]
+        assert len(numbers) == len(set(numbers)) == 3
