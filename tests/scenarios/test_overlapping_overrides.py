@@ -12,6 +12,7 @@ from seawall import (
     RateLimiter,
     Registry,
     Retry,
+    Timeout,
 )
 from seawall.backoff import Constant
 from seawall.events.types import OverrideEnded, RetryScheduled
@@ -72,3 +73,21 @@ def test_events_under_an_override_are_numbered_like_all_others():
                     pipeline.call(Scripted([ConnectionError]))
         numbers = [event.number for event in recorder.of(RetryScheduled)]
         assert len(numbers) == len(set(numbers)) == 3
+
+
+def test_a_timeout_is_overridden_for_streams_too():
+    with virtual_time() as clock:
+
+        def source():
+            for n in range(3):
+                clock.sleep(1.0)
+                yield n
+                if n == 1:
+                    clock.sleep(1.0)
+                    raise ConnectionError("late")
+
+        pipeline = Pipeline("p", Timeout(60.0, mode="cooperative"), registry=None)
+        with seawall.override(timeout=2.5):
+            stream = pipeline.stream(source)
+        with pytest.raises(seawall.StreamTimedOutError):
+            list(stream)

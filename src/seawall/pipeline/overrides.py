@@ -64,6 +64,7 @@ class Changes(NamedTuple):
                     policy.workers()  # made now, so that the copy has the same
                     policy = copy.copy(policy)  # noqa: PLW2901
                     policy.limit = limit
+                    policy.stream_limits = policy.stream_limits._replace(total=limit)
             changed.append(policy)
         return changed
 
