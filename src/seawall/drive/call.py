@@ -192,9 +192,13 @@ class Call:
 def note(error: BaseException, text: str) -> None:
     """Add a note to an error, unless it has collected many: some programs raise one object again and again."""
     if len(getattr(error, "__notes__", ())) < 8:
-        error.add_note(text)
+        try:
+            error.add_note(text)
+        except (AttributeError, TypeError):  # a frozen one takes none, and must come through all the same
+            return
 
 
+_MARK = "__seawall_gave_up__"
 _marks = itertools.count(1)
 _DEPTH = 20  # errors looked at along causes, contexts and groups
 
@@ -207,7 +211,8 @@ def new_mark() -> int:
 def mark_given_up(thing: object) -> None:
     """Say on an error, or an answer, that a retry has given it up, so that one further out takes it as final."""
     try:
-        thing.__seawall_gave_up__ = next(_marks)  # type: ignore[attr-defined]
+        # NB: not by the thing's own ways, which may refuse with any error, here and where it is read
+        object.__setattr__(thing, _MARK, next(_marks))
     except (AttributeError, TypeError):  # values without room for it: numbers, texts, tuples
         pass
 
@@ -222,12 +227,22 @@ def given_up_since(thing: object, mark: int) -> bool:
         if not left:
             break
         one = left.pop()
-        if getattr(one, "__seawall_gave_up__", 0) > mark:
+        if _mark_of(one) > mark:
             return True
         if isinstance(one, BaseException):
             left += [each for each in (one.__cause__, one.__context__) if each is not None]
-            left += getattr(one, "exceptions", ())[:_DEPTH]
+        if isinstance(one, BaseExceptionGroup):
+            left += one.exceptions[:_DEPTH]
     return False
+
+
+def _mark_of(thing: object) -> int:
+    """The mark on a thing; 0 if it has none."""
+    try:
+        mark: int = object.__getattribute__(thing, _MARK)
+    except AttributeError:
+        return 0
+    return mark
 
 
 class Judging(Protocol):
