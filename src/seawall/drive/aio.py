@@ -187,6 +187,9 @@ def loop(policy: Loop, inner: AsyncStep) -> AsyncStep:
                 value = await inner(call)
             except Exception as raised:
                 error = raised
+            except BaseException:
+                run.abandon()
+                raise
             step = run.after(call, error)
             if step is not None and hasattr(step, "delay"):
                 if await pause(run, policy, step.delay):

@@ -348,7 +348,7 @@ class LoopRun(Protocol):
         """What to do after an attempt; None lets its result or error through."""
 
     def abandon(self) -> None:
-        """The wait was cut short by an interrupt or a cancellation."""
+        """The call was cut short by an interrupt or a cancellation: in a wait, in line, or under way."""
 
     def drained(self, call: Call, error: Exception | None) -> None:
         """The wait was cut short because the program is going away: the last end of the call is let through."""

@@ -273,6 +273,8 @@ class StreamCore:
         if self.done:
             return
         self.done = True
+        if self._retry is not None:
+            self._retry.abandon()
         if self.started:
             self._finished(self.call, error)
 

@@ -219,6 +219,9 @@ def loop(policy: Loop, inner: Step) -> Step:
                 value = inner(call)
             except Exception as raised:
                 error = raised
+            except BaseException:
+                run.abandon()
+                raise
             step = run.after(call, error)
             if step is not None and hasattr(step, "delay"):
                 if pause(run, policy, step.delay):

@@ -104,6 +104,7 @@ class Attempt:
                 if instead is refusal:
                     raise
             except BaseException as error:
+                owner.run.abandon()
                 owner.judge.finished(owner.call, error)
                 raise
             else:
@@ -131,6 +132,7 @@ class Attempt:
                 if instead is refusal:
                     raise
             except BaseException as error:
+                owner.run.abandon()
                 owner.judge.finished(owner.call, error)
                 raise
             else:

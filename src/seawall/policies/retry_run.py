@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 class Run:
     """Decides after each attempt, books and gives back retries, and counts."""
 
-    __slots__ = ("_begun", "_booked", "_entered", "_machine", "_mark", "_policy")
+    __slots__ = ("_begun", "_booked", "_call", "_entered", "_machine", "_mark", "_policy")
 
     def __init__(self, policy: Retry, call: Call) -> None:
         self._policy = policy
+        self._call = call
         self._entered = policy.clock.now()
         self._machine = RetryRun(policy.options, self._entered)
         self._mark = new_mark()
@@ -96,7 +97,7 @@ class Run:
         self._gave_up("draining", self._machine.attempt - 1, call, error, self._policy.clock.now())
 
     def abandon(self) -> None:
-        """The sleep was cut short: the retry that was booked is not made."""
-        if self._booked and self._policy.budget is not None:
+        """The call was cut short: a retry that was booked and has not been sent is not made."""
+        if self._booked and self._policy.budget is not None and self._call.started == self._begun:
             self._policy.budget.refund(self._policy.clock.now())
         self._booked = False
