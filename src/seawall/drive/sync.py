@@ -37,6 +37,8 @@ def invoke(call: Call) -> Any:
         raise
     if hasattr(type(value), "__await__"):
         call.started -= 1  # nothing of it has run yet
+        if call.log:
+            call.log.pop()
         raise AwaitableFound(value)
     call.value = value
     call.on_attempt(call, None, call.judge(None, value))
@@ -285,6 +287,8 @@ def race(policy: Race, inner: Step) -> Step:
         with run.scope():
             try:
                 value = policy.workers().run(call, inner, run) if run.threaded else inner(call)
+            except AwaitableFound:  # it has not run, and will be timed where it does
+                raise
             except BaseException as error:
                 instead = run.ended(error)
                 if instead is None or instead is error:

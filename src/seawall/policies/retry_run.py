@@ -30,8 +30,9 @@ class Run:
         self._mark = new_mark()
         self._begun = call.started
         self._booked = False
-        with policy._lock:
-            policy._attempts[1] += 1
+        if call.awaitable is None:  # else the plain driver has counted it, which found that it belongs here
+            with policy._lock:
+                policy._attempts[1] += 1
         call.attempts_left = policy.options.attempts
         if policy.idempotent == "key" and call.idempotency_key is None:
             call.idempotency_key = unique_id()
