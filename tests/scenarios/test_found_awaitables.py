@@ -1,11 +1,14 @@
 """Plain functions that turn out to give awaitables, through every kind of policy: counted once, nothing left over."""
 
 import asyncio
+import gc
+import warnings
 
 import pytest
 
 from seawall import (
     Bulkhead,
+    BulkheadFullError,
     CircuitBreaker,
     Fallback,
     Pipeline,
@@ -77,3 +80,33 @@ def test_an_awaitable_of_a_second_attempt_gives_back_what_was_booked_for_it():
 
         assert run_async(main()) == 1
         assert budget.counts()["withdrawals"] == 0
+
+
+def test_an_awaitable_that_is_not_needed_any_more_is_closed():
+    """Refused the second time, or answered by another's fetch: no warning of what was never awaited."""
+    with virtual_time(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+
+        async def refused():
+            bulkhead = Bulkhead(1)
+            pipeline = Pipeline("p", bulkhead, registry=None)
+            found = pipeline.call(give)
+            async with pipeline.permit():
+                with pytest.raises(BulkheadFullError):
+                    await found
+
+        async def followed():
+            pipeline = Pipeline("p", StaleCache(60.0, fresh=60.0), registry=None)
+            assert list(await asyncio.gather(pipeline.call(give), pipeline.call(give))) == [1, 1]
+
+        run_async(refused())
+        run_async(followed())
+        gc.collect()
+
+
+def test_a_future_where_an_outcome_was_wanted_is_refused():
+    async def main():
+        with pytest.raises(TypeError, match="acall_outcome"):
+            Pipeline("p", registry=None).call_outcome(asyncio.get_running_loop().create_future)
+
+    run_async(main())

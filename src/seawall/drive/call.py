@@ -167,6 +167,16 @@ class Call:
         with using_idempotency_key(self.idempotency_key):
             return self.fn(*self.args, **self.kwargs)
 
+    def let_go(self) -> None:
+        """Nobody will await what the function gave: it was refused, or another's answer serves. Closes a coroutine.
+
+        A future is left alone, as others may wait for it.
+        """
+        given, self.awaitable = self.awaitable, None
+        close = getattr(given, "close", None)
+        if close is not None:
+            close()
+
     def failed(self, error: BaseException) -> None:
         """An attempt has raised. The refusal of an inner pipeline does not take the place of a real error."""
         if self.last_error is None or not isinstance(error, RejectedError):
