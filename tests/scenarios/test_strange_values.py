@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from seawall import Retry
+from seawall import Pipeline, Retry, StaleCache
 from seawall.backoff import Constant
 from seawall.drive.call import given_up_since, mark_given_up
-from seawall.testing import Scripted
+from seawall.testing import Scripted, virtual_time
 from tests.support.both import both
 
 NOW = Constant(base=0.0, jitter="none")
@@ -54,3 +54,19 @@ class FrozenError(ConnectionError):
 def test_an_error_that_takes_no_note_comes_through(driven):
     with pytest.raises(FrozenError):
         driven.call(Scripted([FrozenError]))
+
+
+def test_a_fetch_whose_worth_cannot_be_judged_is_over_all_the_same():
+    judged: list[object] = []
+
+    def classify(error, value):
+        judged.append(value)
+        if len(judged) == 2:
+            raise LookupError("the rule is wrong")
+
+    cache = StaleCache(60.0, fresh=30.0)
+    pipeline = Pipeline("p", cache, classify=classify, registry=None)
+    with virtual_time():
+        with pytest.raises(LookupError):
+            pipeline.call(lambda: 1)
+        assert not cache._machine._flights

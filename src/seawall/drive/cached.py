@@ -46,7 +46,12 @@ def _landed(policy: Any, call: Call, key: Hashable, flight: Any) -> Any:
 
 def _took(policy: Any, call: Call, key: Hashable, flight: Any, value: Any) -> Any:
     """What a leader makes of the value it got."""
-    if policy.good(call):
+    try:
+        good = policy.good(call)
+    except BaseException as error:  # the user's rule: who waits must not wait for ever
+        policy.fail(key, flight, error)
+        raise
+    if good:
         policy.land(key, flight, value)
         return value
     policy.land_without(key, flight, value)
