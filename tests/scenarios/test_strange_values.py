@@ -1,13 +1,15 @@
 """Retries, fallbacks and caches around values, errors and rules that are made in strange ways."""
 
+import threading
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from seawall import Pipeline, Retry, StaleCache
+from seawall import Fallback, Pipeline, Retry, StaleCache
 from seawall.backoff import Constant
 from seawall.drive.call import given_up_since, mark_given_up
-from seawall.testing import Scripted, virtual_time
+from seawall.testing import Scripted, run_threads, virtual_time
 from tests.support.both import both
 
 NOW = Constant(base=0.0, jitter="none")
@@ -70,3 +72,23 @@ def test_a_fetch_whose_worth_cannot_be_judged_is_over_all_the_same():
         with pytest.raises(LookupError):
             pipeline.call(lambda: 1)
         assert not cache._machine._flights
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_who_waited_for_a_substitute_has_a_substitute(good):
+    """R-FB1: degraded answers are counted as such."""
+    landed = threading.Event()
+    with virtual_time() as clock:
+
+        def fetch():
+            clock.sleep(1.0)
+            landed.set()
+            if good:
+                return "real"
+            raise ConnectionError
+
+        pipeline = Pipeline("p", StaleCache(60.0, fresh=30.0, key=lambda: 0), Fallback("instead"), registry=None)
+        outcomes: list[Any] = run_threads(*[lambda: pipeline.call_outcome(fetch)] * 3)
+        assert [one.degraded for one in outcomes] == [not good] * 3
+        assert len({one.source for one in outcomes}) == 1
+        assert pipeline.snapshot().counters["calls.degraded"] == (0 if good else 3)

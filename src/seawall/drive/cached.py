@@ -35,6 +35,7 @@ def _landed(policy: Any, call: Call, key: Hashable, flight: Any) -> Any:
     """What a follower makes of a flight that has landed; `_MISS` if it has to look again."""
     if flight.ok:
         call.value = flight.value
+        call.degraded, call.source, call.cause = flight.answer
         return flight.value
     if flight.error is None:
         return _MISS  # the leader was cancelled
@@ -54,6 +55,7 @@ def _took(policy: Any, call: Call, key: Hashable, flight: Any, value: Any) -> An
     if good:
         policy.land(key, flight, value)
         return value
+    flight.answer = call.degraded, call.source, call.cause  # first: whoever waits looks when it has landed
     policy.land_without(key, flight, value)
     held = None if call.degraded else policy.instead(call, key, None)
     return value if held is None else held[0]
