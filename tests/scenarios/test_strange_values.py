@@ -58,6 +58,20 @@ def test_an_error_that_takes_no_note_comes_through(driven):
         driven.call(Scripted([FrozenError]))
 
 
+@both(lambda: [Fallback(again, again)])
+def test_a_fallback_that_raises_what_it_was_given_makes_no_circle(driven):
+    def dead():
+        raise ConnectionError("dead")
+
+    with pytest.raises(ConnectionError) as raised:
+        driven.call(dead)
+    assert raised.value.__cause__ is None
+
+
+def again(error):
+    raise error
+
+
 def test_a_fetch_whose_worth_cannot_be_judged_is_over_all_the_same():
     judged: list[object] = []
 

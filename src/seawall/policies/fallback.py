@@ -178,6 +178,8 @@ class _Instead:
             if error is not None:
                 raise error
             return self._call.value
+        if last is error:
+            raise last  # it gave back what it was given: an error must not be its own cause
         raise last from last.__cause__ or error
 
 
