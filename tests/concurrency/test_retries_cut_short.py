@@ -7,7 +7,8 @@ import pytest
 
 from seawall import Bulkhead, Pipeline, Retry, RetryBudget
 from seawall.backoff import Constant
-from seawall.testing import run_async, virtual_time
+from seawall.core.drain import Drain
+from seawall.testing import Scripted, run_async, run_threads, virtual_time
 
 NOW = Constant(base=0.0, jitter="none")
 
@@ -49,3 +50,18 @@ def test_a_retry_that_is_cancelled_in_a_queue_was_never_sent(form):
     with virtual_time(pipeline):
         run_async(main())
         assert budget.counts()["withdrawals"] == 0
+
+
+def test_a_drain_that_is_called_off_at_once_lets_waits_go_on():
+    with virtual_time() as clock:
+        pipeline = Pipeline("p", Retry(2, backoff=Constant(base=5.0, jitter="none")), registry=None)
+        drain = pipeline.policies[0].bus.drain = Drain()
+
+        def call_off():
+            clock.sleep(1.0)
+            drain.begin()
+            drain.end()
+
+        value, _ = run_threads(lambda: pipeline.call(Scripted([ConnectionError, 7])), call_off)
+        assert value == 7
+        assert clock.now() == 5.0

@@ -197,10 +197,13 @@ def pause(run: LoopRun, policy: Loop, delay: float) -> bool:
     clock = policy.clock
     until = clock.now() + delay
     waiter = ThreadWaiter()
-    drain.add(waiter)
     try:
-        while clock.now() < until and not drain.draining:
+        while True:
+            drain.add(waiter)  # each time: a draining that was called off has forgotten it
+            if clock.now() >= until or drain.draining:
+                break
             clock.wait(waiter.event, until)
+            waiter.event.clear()
     except BaseException:
         run.abandon()
         raise
