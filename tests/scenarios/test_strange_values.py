@@ -8,7 +8,7 @@ import pytest
 
 from seawall import Fallback, Pipeline, Retry, StaleCache
 from seawall.backoff import Constant
-from seawall.drive.call import given_up_since, mark_given_up
+from seawall.drive.marks import given_up_since, mark_given_up
 from seawall.testing import Scripted, run_threads, virtual_time
 from tests.support.both import both
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from seawall.core.context import deadline_on
 from seawall.core.errors import RejectedError, StreamInterruptedError, StreamTimedOutError, TimedOutError
-from seawall.drive.call import note
+from seawall.drive.marks import note
 from seawall.drive.passage import Passage
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, error_types
-from seawall.drive.call import note
+from seawall.drive.marks import note
 from seawall.errors.classify import label
 from seawall.events.types import FallbackUsed
 from seawall.policies.base import PolicyBase

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from seawall.core.chance import unique_id
 from seawall.core.context import deadline_on
 from seawall.core.errors import RejectedError
-from seawall.drive.call import mark_given_up, new_mark, note
+from seawall.drive.marks import mark_given_up, new_mark, note
 from seawall.events.types import RetryGaveUp, RetryScheduled
 from seawall.events.words import seconds
 from seawall.machines.retry import GiveUp, GiveUpReason, RetryRun, Wait
