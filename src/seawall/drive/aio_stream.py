@@ -98,9 +98,12 @@ class AsyncStream(AsyncGenerator[T, Any]):
             if limit.expired() and isinstance(error, TimeoutError) and until is not None:
                 raise until.late() from error
             instead = core.lost(error, until)
-            if instead is error:
-                raise
-            raise instead from error
+            try:
+                if instead is error:
+                    raise
+                raise instead from error
+            finally:
+                del instead
         finally:
             if token is not None:
                 restore_deadline(token)
@@ -137,22 +140,28 @@ class AsyncStream(AsyncGenerator[T, Any]):
             if isinstance(raised, StopAsyncIteration):
                 raise no_end(self._core.call, raised) from raised
             raise
+        finally:
+            del error  # a local of a frame in its own traceback would keep both alive
 
     async def _go_on(self, error: BaseException) -> None:
         """See `_failed`."""
         core = self._core
-        await self._let_go(error)
-        step = core.after(error)
-        if hasattr(step, "delay"):
-            if await aio.pause(*core.pausing(), step.delay):
-                return
-            assert isinstance(error, Exception)
-            core.drained(error)
-            step = core.over(error)
-        if isinstance(step, BaseException):
-            raise_instead(step, error)
-        value = await aio.substitute(step, core.call)
-        self._source = _asynchronous(value if hasattr(value, "__aiter__") else items_of(value))
+        step: Any = None
+        try:
+            await self._let_go(error)
+            step = core.after(error)
+            if hasattr(step, "delay"):
+                if await aio.pause(*core.pausing(), step.delay):
+                    return
+                assert isinstance(error, Exception)
+                core.drained(error)
+                step = core.over(error)
+            if isinstance(step, BaseException):
+                raise_instead(step, error)
+            value = await aio.substitute(step, core.call)
+            self._source = _asynchronous(value if hasattr(value, "__aiter__") else items_of(value))
+        finally:
+            del error, step
 
     async def _let_go(self, error: BaseException, *, closing: bool = False) -> None:
         """Close the source and leave guards and queues; those first, whatever the source does about it.

@@ -293,9 +293,12 @@ def items_of(value: Any) -> Iterable[Any]:
 
 def raise_instead(raised: BaseException, error: BaseException) -> NoReturn:
     """Raise what an attempt that failed with `error` comes to."""
-    if raised is error or raised.__cause__ is not None:
-        raise raised
-    raise raised from error
+    try:
+        if raised is error or raised.__cause__ is not None:
+            raise raised
+        raise raised from error
+    finally:
+        del raised, error  # a local of a frame in its own traceback would keep both alive
 
 
 def no_end(call: Call, raised: BaseException) -> RuntimeError:

@@ -116,9 +116,12 @@ class Stream(Generator[T, Any, Any]):
         except BaseException as error:
             core.waited(clock.now() - before, arrived=False)
             instead = core.lost(error, until)
-            if instead is error:
-                raise
-            raise instead from error
+            try:
+                if instead is error:
+                    raise
+                raise instead from error
+            finally:
+                del instead
         finally:
             if token is not None:
                 restore_deadline(token)
@@ -166,21 +169,27 @@ class Stream(Generator[T, Any, Any]):
             if isinstance(raised, StopIteration):
                 raise no_end(self._core.call, raised) from raised
             raise
+        finally:
+            del error  # a local of a frame in its own traceback would keep both alive
 
     def _go_on(self, error: BaseException) -> None:
         """See `_failed`."""
         core = self._core
-        self._let_go(error)
-        step = core.after(error)
-        if hasattr(step, "delay"):
-            if sync.pause(*core.pausing(), step.delay):
-                return
-            assert isinstance(error, Exception)
-            core.drained(error)
-            step = core.over(error)
-        if isinstance(step, BaseException):
-            raise_instead(step, error)
-        self._source = _Source(iter(items_of(sync.substitute(step, core.call))))
+        step: Any = None
+        try:
+            self._let_go(error)
+            step = core.after(error)
+            if hasattr(step, "delay"):
+                if sync.pause(*core.pausing(), step.delay):
+                    return
+                assert isinstance(error, Exception)
+                core.drained(error)
+                step = core.over(error)
+            if isinstance(step, BaseException):
+                raise_instead(step, error)
+            self._source = _Source(iter(items_of(sync.substitute(step, core.call))))
+        finally:
+            del error, step
 
     def _let_go(self, error: BaseException) -> None:
         """Close the source and leave guards and queues."""

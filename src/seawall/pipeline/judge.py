@@ -187,6 +187,7 @@ class Judge:
         now = self.clock.now()
         if call.log is not None and self.bus.recording is not None:  # first, or a shutdown might stop it before
             self.bus.recording.ended(self.name, call, what, error, now)
+        call.last_error = None  # the frames in its traceback hold the call: the two would keep each other alive
         with self._lock:
             self._counts[what] += 1
             self._durations.observe(max(0.0, now - call.entered_at))
