@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from seawall import Fallback, Pipeline, Retry, StaleCache
+from seawall import Bulkhead, Fallback, Pipeline, Retry, StaleCache
 from seawall.backoff import Constant
 from seawall.drive.marks import given_up_since, mark_given_up
-from seawall.testing import Scripted, run_threads, virtual_time
+from seawall.testing import Scripted, run_async, run_threads, virtual_time
 from tests.support.both import both
 
 NOW = Constant(base=0.0, jitter="none")
@@ -106,3 +106,61 @@ def test_who_waited_for_a_substitute_has_a_substitute(good):
         assert [one.degraded for one in outcomes] == [not good] * 3
         assert len({one.source for one in outcomes}) == 1
         assert pipeline.snapshot().counters["calls.degraded"] == (0 if good else 3)
+
+
+async def apermit(pipeline):
+    async with pipeline.permit():
+        pass
+
+
+def permit(pipeline):
+    with pipeline.permit():
+        pass
+
+
+async def aattempts(pipeline, error=None):
+    async for attempt in pipeline.attempts():
+        async with attempt:
+            if error is not None:
+                raise error
+
+
+def attempts(pipeline, error=None):
+    for attempt in pipeline.attempts():
+        with attempt:
+            if error is not None:
+                raise error
+
+
+def wrong(*args):
+    raise LookupError("the rule is wrong")
+
+
+@pytest.mark.parametrize(
+    "run, retries",
+    [
+        (permit, []),
+        (lambda pipeline: run_async(apermit(pipeline)), []),
+        (attempts, [Retry(2)]),
+        (lambda pipeline: run_async(aattempts(pipeline)), [Retry(2)]),
+    ],
+    ids=["permit", "async permit", "attempts", "async attempts"],
+)
+def test_a_block_whose_end_cannot_be_judged_has_ended(run, retries):
+    bulkhead = Bulkhead(1)
+    pipeline = Pipeline("p", *retries, bulkhead, classify=wrong, registry=None)
+    with pytest.raises(LookupError):
+        run(pipeline)
+    assert (pipeline._judge.running(), bulkhead.snapshot().gauges["in_flight"]) == (0, 0)
+    assert pipeline.snapshot().counters["calls.failure"] == 1
+
+
+@pytest.mark.parametrize(
+    "run", [attempts, lambda pipeline, error: run_async(aattempts(pipeline, error))], ids=["sync", "async"]
+)
+def test_attempts_whose_error_cannot_be_judged_have_ended(run):
+    pipeline = Pipeline("p", Retry(2, retryable=wrong), registry=None)
+    with pytest.raises(LookupError):
+        run(pipeline, ConnectionError())
+    assert pipeline._judge.running() == 0
+    assert pipeline.snapshot().counters["calls.failure"] == 1
