@@ -33,10 +33,13 @@ class Permit:
         expires_at: moment its lease ends, or None for no lease (or one that has not begun).
         cost: tokens it took.
 
+    `resting` is True while the lease is nobody's fault: the consumer of a stream is busy with an item. A trial whose
+    lease ends meanwhile gives its place back, and has neither failed nor succeeded.
+
     `home` is the machine that gave it, where a policy has one for each key; it ends there, whatever became of the key.
     """
 
-    __slots__ = ("admitted_at", "cost", "era", "expires_at", "home", "id", "kind", "settled")
+    __slots__ = ("admitted_at", "cost", "era", "expires_at", "home", "id", "kind", "resting", "settled")
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Permit:
         self.expires_at = expires_at
         self.cost = cost
         self.home: Any = None
+        self.resting = False
         self.settled = False
 
     def __repr__(self) -> str:

@@ -157,9 +157,11 @@ async def pause(run: LoopRun, policy: Loop, delay: float) -> bool:
     clock = policy.clock
     until = clock.now() + delay
     waiter = TaskWaiter()
-    drain.add(waiter)
     try:
-        while clock.now() < until and not drain.draining:
+        while True:
+            drain.add(waiter)  # each time: a draining that was called off has forgotten it
+            if clock.now() >= until or drain.draining:
+                break
             at = max(clock.loop_time(waiter.loop, until), waiter.loop.time() + _TICK)
             timer = waiter.loop.call_at(at, waiter._look)
             try:
@@ -187,6 +189,9 @@ def loop(policy: Loop, inner: AsyncStep) -> AsyncStep:
                 value = await inner(call)
             except Exception as raised:
                 error = raised
+            except BaseException:
+                run.abandon()
+                raise
             step = run.after(call, error)
             if step is not None and hasattr(step, "delay"):
                 if await pause(run, policy, step.delay):

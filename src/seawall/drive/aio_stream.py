@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seawall.core.context import restore_deadline, shrink_deadline, using_idempotency_key
 from seawall.drive import aio
-from seawall.drive.stream import StreamCore, StreamPlan, items_of
+from seawall.drive.stream import StreamCore, StreamPlan, items_of, no_end, raise_instead
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -50,6 +50,15 @@ class AsyncStream(AsyncGenerator[T, Any]):
 
     async def asend(self, value: Any) -> T:
         """The next item; `value` goes to a source that takes one."""
+        if not self._core.busy.acquire(blocking=False):
+            raise RuntimeError("asynchronous stream is already running")
+        try:
+            return await self._send(value)
+        finally:
+            self._core.busy.release()
+
+    async def _send(self, value: Any) -> T:
+        """See `asend`."""
         core = self._core
         if core.done:
             raise StopAsyncIteration
@@ -57,14 +66,14 @@ class AsyncStream(AsyncGenerator[T, Any]):
             try:
                 core.start("async")
                 item = await self._pull(value)
+                if item is _END and core.passage is not None:
+                    await core.passage.aexit(None)
             except BaseException as error:
                 await self._failed(error)
                 continue
             if item is _END:
-                if core.passage is not None:
-                    await core.passage.aexit(None)
-                core.finish(None)
                 self._source = None
+                core.ended()
                 raise StopAsyncIteration
             if core.deliver(item):
                 result: T = item
@@ -90,9 +99,12 @@ class AsyncStream(AsyncGenerator[T, Any]):
             if limit.expired() and isinstance(error, TimeoutError) and until is not None:
                 raise until.late() from error
             instead = core.lost(error, until)
-            if instead is error:
-                raise
-            raise instead from error
+            try:
+                if instead is error:
+                    raise
+                raise instead from error
+            finally:
+                del instead
         finally:
             if token is not None:
                 restore_deadline(token)
@@ -121,39 +133,44 @@ class AsyncStream(AsyncGenerator[T, Any]):
             return _END
 
     async def _failed(self, error: BaseException) -> None:
-        """Give everything back and make ready for another attempt, or raise."""
-        core = self._core
-        await self._let_go(error)
-        step = core.after(error)
-        if hasattr(step, "delay"):
-            try:
-                again = await aio.pause(*core.pausing(), step.delay)
-            except BaseException as cut:
-                core.finish(cut)
-                raise
-            if again:
-                return
-            assert isinstance(error, Exception)
-            core.drained(error)
-            step = core.over(error)
-        if isinstance(step, BaseException):
-            self._raise(step, error)
+        """Give everything back and make ready for another attempt, or end the logical call and raise."""
         try:
-            value = await aio.substitute(step, core.call)
-        except BaseException as raised:  # an error of the call's own, if no fallback had an answer
-            core.finish(raised)
+            await self._go_on(error)
+        except BaseException as raised:  # whatever it is: a user's rule may raise too, and any wait may be cancelled
+            self._core.finish(raised)
+            if isinstance(raised, StopAsyncIteration):
+                raise no_end(self._core.call, raised) from raised
             raise
-        self._source = _asynchronous(value if hasattr(value, "__aiter__") else items_of(value))
+        finally:
+            del error  # a local of a frame in its own traceback would keep both alive
 
-    def _raise(self, raised: BaseException, error: BaseException) -> NoReturn:
-        """End the logical call with an error."""
-        self._core.finish(raised)
-        if raised is error or raised.__cause__ is not None:
-            raise raised
-        raise raised from error
+    async def _go_on(self, error: BaseException) -> None:
+        """See `_failed`."""
+        core = self._core
+        step: Any = None
+        try:
+            await self._let_go(error)
+            step = core.after(error)
+            if hasattr(step, "delay"):
+                if await aio.pause(*core.pausing(), step.delay):
+                    return
+                assert isinstance(error, Exception)
+                core.drained(error)
+                step = core.over(error)
+            if isinstance(step, BaseException):
+                raise_instead(step, error)
+            value = await aio.substitute(step, core.call)
+            self._source = _asynchronous(value if hasattr(value, "__aiter__") else items_of(value))
+        finally:
+            del error, step
 
-    async def _let_go(self, error: BaseException) -> None:
-        """Close the source and leave guards and queues; those first, whatever the source does about it."""
+    async def _let_go(self, error: BaseException, *, closing: bool = False) -> None:
+        """Close the source and leave guards and queues; those first, whatever the source does about it.
+
+        Args:
+            error: what ends the attempt.
+            closing: True when the consumer closes the stream.
+        """
         source, self._source = self._source, None
         passage = self._core.passage
         try:
@@ -161,18 +178,27 @@ class AsyncStream(AsyncGenerator[T, Any]):
                 await passage.aexit(error)
         finally:
             close = getattr(source, "aclose", None)
-            if close is not None and isinstance(error, Exception | GeneratorExit):
-                await close()
+            # NB: a cancelled source that is no generator is still open. Nothing may be awaited where this coroutine
+            # itself is closed: its loop is gone, or nobody holds it any more.
+            if close is not None and (closing or isinstance(error, Exception | asyncio.CancelledError)):
+                try:
+                    await close()
+                except Exception as trouble:
+                    self._core.unclosed(error, trouble)
 
     async def aclose(self) -> None:
         """End it early: neutral for every policy, and all permits are given back. Any number of times."""
-        if self._core.done:
+        core = self._core
+        if core.done:
             return
+        if not core.busy.acquire(blocking=False):
+            raise RuntimeError("asynchronous stream is already running")
         ending = GeneratorExit()
         try:
-            await self._let_go(ending)
+            await self._let_go(ending, closing=True)
         finally:
-            self._core.finish(ending)
+            core.finish(ending)
+            core.busy.release()
 
     async def athrow(self, kind: Any, value: Any = None, tb: TracebackType | None = None, /) -> Any:
         """End it early with an error of the consumer's."""
@@ -190,9 +216,11 @@ class AsyncStream(AsyncGenerator[T, Any]):
         if core is None or core.done or not core.started:
             return
         ending = GeneratorExit()
-        if core.passage is not None:
-            core.passage.drop(ending)  # NB: the source is closed by its loop, which looks after lost generators
-        core.finish(ending)
+        try:
+            if core.passage is not None:
+                core.passage.drop(ending)  # NB: the source is closed by its loop, which looks after lost generators
+        finally:
+            core.finish(ending)
 
 
 def _asynchronous(value: Any) -> AsyncIterator[Any]:

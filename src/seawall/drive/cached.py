@@ -35,6 +35,7 @@ def _landed(policy: Any, call: Call, key: Hashable, flight: Any) -> Any:
     """What a follower makes of a flight that has landed; `_MISS` if it has to look again."""
     if flight.ok:
         call.value = flight.value
+        call.degraded, call.source, call.cause = flight.answer
         return flight.value
     if flight.error is None:
         return _MISS  # the leader was cancelled
@@ -46,9 +47,15 @@ def _landed(policy: Any, call: Call, key: Hashable, flight: Any) -> Any:
 
 def _took(policy: Any, call: Call, key: Hashable, flight: Any, value: Any) -> Any:
     """What a leader makes of the value it got."""
-    if policy.good(call):
+    try:
+        good = policy.good(call)
+    except BaseException as error:  # the user's rule: who waits must not wait for ever
+        policy.fail(key, flight, error)
+        raise
+    if good:
         policy.land(key, flight, value)
         return value
+    flight.answer = call.degraded, call.source, call.cause  # first: whoever waits looks when it has landed
     policy.land_without(key, flight, value)
     held = None if call.degraded else policy.instead(call, key, None)
     return value if held is None else held[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -10,6 +9,7 @@ from seawall.core.context import deadline_on, using_idempotency_key
 from seawall.core.errors import DeadlineExceededError, RejectedError
 from seawall.core.permit import Ask
 from seawall.drive.arguments import argument
+from seawall.drive.marks import note
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -167,6 +167,16 @@ class Call:
         with using_idempotency_key(self.idempotency_key):
             return self.fn(*self.args, **self.kwargs)
 
+    def let_go(self) -> None:
+        """Nobody will await what the function gave: it was refused, or another's answer serves. Closes a coroutine.
+
+        A future is left alone, as others may wait for it.
+        """
+        given, self.awaitable = self.awaitable, None
+        close = getattr(given, "close", None)
+        if close is not None:
+            close()
+
     def failed(self, error: BaseException) -> None:
         """An attempt has raised. The refusal of an inner pipeline does not take the place of a real error."""
         if self.last_error is None or not isinstance(error, RejectedError):
@@ -187,47 +197,6 @@ class Call:
             return rejection
         note(last, f"seawall: a further attempt was refused: {rejection}")
         return last
-
-
-def note(error: BaseException, text: str) -> None:
-    """Add a note to an error, unless it has collected many: some programs raise one object again and again."""
-    if len(getattr(error, "__notes__", ())) < 8:
-        error.add_note(text)
-
-
-_marks = itertools.count(1)
-_DEPTH = 20  # errors looked at along causes, contexts and groups
-
-
-def new_mark() -> int:
-    """A number larger than every mark set so far."""
-    return next(_marks)
-
-
-def mark_given_up(thing: object) -> None:
-    """Say on an error, or an answer, that a retry has given it up, so that one further out takes it as final."""
-    try:
-        thing.__seawall_gave_up__ = next(_marks)  # type: ignore[attr-defined]
-    except (AttributeError, TypeError):  # values without room for it: numbers, texts, tuples
-        pass
-
-
-def given_up_since(thing: object, mark: int) -> bool:
-    """True if a retry inside has given this up since `mark`; an error's causes, contexts and groups are looked at.
-
-    The mark matters because some programs raise one object again and again.
-    """
-    left = [thing]
-    for _ in range(_DEPTH):
-        if not left:
-            break
-        one = left.pop()
-        if getattr(one, "__seawall_gave_up__", 0) > mark:
-            return True
-        if isinstance(one, BaseException):
-            left += [each for each in (one.__cause__, one.__context__) if each is not None]
-            left += getattr(one, "exceptions", ())[:_DEPTH]
-    return False
 
 
 class Judging(Protocol):
@@ -333,7 +302,7 @@ class LoopRun(Protocol):
         """What to do after an attempt; None lets its result or error through."""
 
     def abandon(self) -> None:
-        """The wait was cut short by an interrupt or a cancellation."""
+        """The call was cut short by an interrupt or a cancellation: in a wait, in line, or under way."""
 
     def drained(self, call: Call, error: Exception | None) -> None:
         """The wait was cut short because the program is going away: the last end of the call is let through."""

@@ -54,16 +54,20 @@ class Passage:
         held, self._held = self._held, None
         if held is None:
             return
-        self._ended(error)
-        cast("ExitStack", held).__exit__(type(error) if error else None, error, None)
+        try:
+            self._ended(error)
+        finally:  # the user's rule may raise
+            cast("ExitStack", held).__exit__(type(error) if error else None, error, None)
 
     async def aexit(self, error: BaseException | None) -> None:
         """Give everything back; a second time does nothing."""
         held, self._held = self._held, None
         if held is None:
             return
-        self._ended(error)
-        await cast("AsyncExitStack", held).__aexit__(type(error) if error else None, error, None)
+        try:
+            self._ended(error)
+        finally:  # the user's rule may raise
+            await cast("AsyncExitStack", held).__aexit__(type(error) if error else None, error, None)
 
     def drop(self, error: BaseException) -> None:
         """`aexit` for a finaliser, which cannot await: leaving a guard or a queue never waits for anything."""

@@ -8,12 +8,14 @@ or is collected, so an iterator that is never started holds nothing. Success is 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from seawall.core.context import deadline_on
-from seawall.core.errors import RejectedError, StreamInterruptedError, StreamTimedOutError
+from seawall.core.errors import RejectedError, StreamInterruptedError, StreamTimedOutError, TimedOutError
+from seawall.drive.marks import note
 from seawall.drive.passage import Passage
 
 if TYPE_CHECKING:
@@ -70,14 +72,17 @@ class StreamCore:
     """
 
     __slots__ = (
-        "_finished", "_outer", "_parts", "_paused_at", "_retry", "_timers", "call", "delivered", "done", "items",
-        "passage", "skip", "started", "substitute",
+        "_finished", "_outer", "_parts", "_paused_at", "_retry", "_timers", "busy", "call", "delivered", "done",
+        "items", "passage", "skip", "started", "substitute",
     )  # fmt: skip
 
     def __init__(self, call: Call, parts: StreamPlan, finished: Callable[[Call, BaseException | None], None]) -> None:
         self.call = call
         self._parts = parts
         self._finished = finished
+        # Held while an item is asked for, and while it is closed. A second thread or task, or the source itself, is
+        # refused meanwhile, as by a generator: it would give the permits back while the source is still at work.
+        self.busy = threading.Lock()
         self._outer: list[RaceRun] = []
         self._retry: LoopRun | None = None
         self._timers: list[tuple[Any, StreamTimer]] = []
@@ -118,14 +123,15 @@ class StreamCore:
             yield
 
     def open(self) -> Passage:
-        """A way through guards and queues for one more attempt, not entered yet."""
+        """A way through guards and queues for one more attempt, not entered yet; its limits count from zero."""
+        self._timers = [(one, one.stream_timer()) for one in self._parts.limits]
+        self.call.lingering = None  # a thread left behind by an attempt before this one has its own source
         self.passage = Passage(self._parts.inner, self.call)
         return self.passage
 
     def source(self) -> Any:
         """What the function, or the rule for going on, gives; its items have still to be asked for."""
         policy = self._parts.retry
-        self._timers = [(one, one.stream_timer()) for one in self._parts.limits]
         if self.delivered and policy is not None and policy.after_first == "resume":
             return policy.resume(tuple(self.items))
         self.skip = self.delivered
@@ -139,7 +145,7 @@ class StreamCore:
         if self.substitute:
             return None
         found = [Until(run.until, run.until - now, run.late) for run in self._outer if math.isfinite(run.until)]
-        for policy, timer in self._timers or [(one, one.stream_timer()) for one in self._parts.limits]:
+        for policy, timer in self._timers:
             limit = timer.next_limit()
             if limit is not None:
                 late = policy.stream_late(limit.which, limit.seconds)
@@ -152,8 +158,10 @@ class StreamCore:
 
     def _resumed(self, now: float) -> None:
         """The consumer's own time is not the dependency's."""
-        if self._paused_at is not None and self.call.started_at is not None:
-            self.call.started_at += max(0.0, now - self._paused_at)
+        if self._paused_at is not None:
+            if self.call.started_at is not None:
+                self.call.started_at += max(0.0, now - self._paused_at)
+            self._renew()
         self._paused_at = None
 
     def waited(self, seconds: float, *, arrived: bool) -> None:
@@ -161,14 +169,19 @@ class StreamCore:
         for _, timer in self._timers:
             timer.waited(seconds, arrived=arrived)
         if arrived and not self.substitute:
-            for guard, permit in self.call.leased:
-                guard.begin(permit)
+            self._renew()
+
+    def _renew(self) -> None:
+        """Begin the leases of trials anew: for an item that has come, and for one that is asked for."""
+        for guard, permit in self.call.leased:
+            guard.begin(permit)
 
     def lost(self, error: BaseException, until: Until | None) -> BaseException:
         """The error that stands for `error`: the timeout's, if it came too late."""
         if until is None or not isinstance(error, Exception) or self.call.clock.now() < until.at:
             return error
-        return error if isinstance(error, RejectedError | StreamInterruptedError) else until.late()
+        # NB: a worker that was left behind has said so already, and counted it
+        return error if isinstance(error, RejectedError | StreamInterruptedError | TimedOutError) else until.late()
 
     def deliver(self, item: Any) -> bool:
         """Count an item that goes to the consumer; False for one that it has had already."""
@@ -180,14 +193,16 @@ class StreamCore:
         if policy is not None and policy.after_first == "resume":
             self.items.append(item)
         self._paused_at = self.call.clock.now()
+        for _, permit in self.call.leased:
+            permit.resting = True  # what the consumer does now is not the dependency's doing
         return True
 
     # -------------------------------------------------------------- ending
 
     def after(self, error: BaseException) -> Again | Instead | BaseException:
         """What follows on a failed attempt: another, a substitute, or the error to raise."""
-        if not isinstance(error, Exception) or self.substitute:
-            return error
+        if not isinstance(error, Exception) or self.substitute or not self.call.counted:
+            return error  # not counted: the program is shutting down, and takes no call whatever the answer
         policy = self._parts.retry
         if self._retry is not None and (not self.delivered or policy.after_first != "raise"):
             with self.scope():
@@ -224,23 +239,52 @@ class StreamCore:
         if self.call.judge(error, None).neutral and not isinstance(error, RejectedError | TimeoutError):
             return error
         kind = StreamTimedOutError if isinstance(error, TimeoutError) else StreamInterruptedError
+        advice = "Retry(after_first=…) can go on from there."
+        interrupted = self._broke_off(kind, self.call.label(error, None), advice)
+        interrupted.__cause__ = error
+        return interrupted
+
+    def _broke_off(self, kind: type[StreamInterruptedError], why: str, advice: str) -> StreamInterruptedError:
+        """An error that tells how much the consumer got."""
         items = f"{self.delivered} item{'s' if self.delivered != 1 else ''}"
-        interrupted = kind(
-            f'Stream of "{self.call.name}" broke off after {items} ({self.call.label(error, None)}); what had been '
-            "delivered stands. Retry(after_first=…) can go on from there.",
+        return kind(
+            f'Stream of "{self.call.name}" broke off after {items} ({why}); what had been delivered stands. {advice}',
             policy="stream",
             name=self.call.name,
             delivered=self.delivered,
             evidence={"delivered": self.delivered, "attempts": self.call.started},
         )
-        interrupted.__cause__ = error
-        return interrupted
+
+    def ended(self) -> None:
+        """The source is exhausted, which is the end of the logical call.
+
+        Raises:
+            StreamInterruptedError: if it was called again and gave fewer items than had been delivered, so that nobody
+                knows what should have come after them.
+        """
+        short = None
+        if self.skip:
+            why = f"called again, it gave {self.skip} fewer"
+            short = self._broke_off(
+                StreamInterruptedError, why, 'after_first="restart" needs the same items each time.'
+            )
+        self.finish(short)
+        if short is not None:
+            raise short
+
+    def unclosed(self, error: BaseException, trouble: Exception) -> None:
+        """The source of an attempt that ended with `error` cannot be closed: that must not hide why it ended."""
+        if isinstance(error, GeneratorExit):
+            raise trouble  # nothing had gone wrong before: the consumer is told, as by a generator
+        note(error, f"seawall: {self.call.name}: its source could not be closed: {self.call.label(trouble, None)}")
 
     def finish(self, error: BaseException | None) -> None:
         """The logical call has ended; only the first time counts."""
         if self.done:
             return
         self.done = True
+        if self._retry is not None:
+            self._retry.abandon()
         if self.started:
             self._finished(self.call, error)
 
@@ -256,3 +300,18 @@ def items_of(value: Any) -> Iterable[Any]:
     if single or not isinstance(value, Iterable):  # a response of requests is one value, though it can be iterated
         return (value,)
     return value
+
+
+def raise_instead(raised: BaseException, error: BaseException) -> NoReturn:
+    """Raise what an attempt that failed with `error` comes to."""
+    try:
+        if raised is error or raised.__cause__ is not None:
+            raise raised
+        raise raised from error
+    finally:
+        del raised, error  # a local of a frame in its own traceback would keep both alive
+
+
+def no_end(call: Call, raised: BaseException) -> RuntimeError:
+    """The error for what would look like the end of a stream to its consumer, as PEP 479 has it for generators."""
+    return RuntimeError(f'Stream of "{call.name}" raised {type(raised).__name__}, which is no error of a stream')

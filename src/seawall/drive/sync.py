@@ -37,6 +37,8 @@ def invoke(call: Call) -> Any:
         raise
     if hasattr(type(value), "__await__"):
         call.started -= 1  # nothing of it has run yet
+        if call.log:
+            call.log.pop()
         raise AwaitableFound(value)
     call.value = value
     call.on_attempt(call, None, call.judge(None, value))
@@ -195,10 +197,13 @@ def pause(run: LoopRun, policy: Loop, delay: float) -> bool:
     clock = policy.clock
     until = clock.now() + delay
     waiter = ThreadWaiter()
-    drain.add(waiter)
     try:
-        while clock.now() < until and not drain.draining:
+        while True:
+            drain.add(waiter)  # each time: a draining that was called off has forgotten it
+            if clock.now() >= until or drain.draining:
+                break
             clock.wait(waiter.event, until)
+            waiter.event.clear()
     except BaseException:
         run.abandon()
         raise
@@ -219,6 +224,9 @@ def loop(policy: Loop, inner: Step) -> Step:
                 value = inner(call)
             except Exception as raised:
                 error = raised
+            except BaseException:
+                run.abandon()
+                raise
             step = run.after(call, error)
             if step is not None and hasattr(step, "delay"):
                 if pause(run, policy, step.delay):
@@ -282,6 +290,8 @@ def race(policy: Race, inner: Step) -> Step:
         with run.scope():
             try:
                 value = policy.workers().run(call, inner, run) if run.threaded else inner(call)
+            except AwaitableFound:  # it has not run, and will be timed where it does
+                raise
             except BaseException as error:
                 instead = run.ended(error)
                 if instead is None or instead is error:

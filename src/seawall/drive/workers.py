@@ -10,6 +10,7 @@ import contextvars
 import math
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.permit import Rejection
@@ -48,8 +49,9 @@ class Worker:
         with self._lock:
             self.ended = True
             actions, self._actions = self._actions, []
-        for action in actions:
-            action()
+        with ExitStack() as all_of_them:  # also those after one that raises: a source that cannot be closed, say
+            for action in reversed(actions):
+                all_of_them.callback(action)
 
 
 class WorkerPool:

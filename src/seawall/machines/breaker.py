@@ -74,6 +74,7 @@ class Breaker(Circuit):
     def begin(self, permit: Permit, now: float) -> None:
         """The call itself starts now, or gives an item: a trial's lease runs from here, unless it has ended."""
         self._settle_time(now)
+        permit.resting = False
         if permit.id in self.trials and permit.era == self.era:
             permit.expires_at = now + self.options.lease
 

@@ -106,9 +106,15 @@ class Circuit:
                 return
 
     def _write_off(self, trial: Permit, at: float) -> None:
-        """A trial has not come back in its time: it has failed, and should it come back, that is stale."""
+        """A trial has not come back in its time: it has failed, and should it come back, that is stale.
+
+        One that rests has not failed, but its place is given back all the same: who holds a stream and never asks for
+        its next item must not keep the circuit from being tried.
+        """
         del self.trials[trial.id]
         trial.era = 0
+        if trial.resting:
+            return
         self.causes.append("no result")
         if self.score.add(failed=True) == "open":
             self._to_open("lease_ended", {**self.score.evidence(), "causes": dict(Counter(self.causes))}, at)

@@ -33,12 +33,14 @@ class StaleCacheOptions(NamedTuple):
 class Flight:
     """One fetch of a value that others wait for."""
 
-    __slots__ = ("done", "error", "ok", "value", "waiters")
+    __slots__ = ("answer", "done", "error", "ok", "value", "waiters")
 
     def __init__(self) -> None:
         self.done = False
         self.ok = False
         self.value: Any = None
+        #: whether the value is a substitute, whose, and for what
+        self.answer: tuple[bool, str, BaseException | None] = (False, "call", None)
         self.error: BaseException | None = None
         self.waiters: list[Waiter] = []
 

@@ -60,7 +60,11 @@ class PermitBlock:
             raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._passage.exit(error)
+        try:
+            self._passage.exit(error)
+        except BaseException as raised:  # by a rule of the user's
+            self._judge.finished(self._call, raised)
+            raise
         self._judge.finished(self._call, error)
 
     async def __aenter__(self) -> None:
@@ -74,7 +78,11 @@ class PermitBlock:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        await self._passage.aexit(error)
+        try:
+            await self._passage.aexit(error)
+        except BaseException as raised:  # by a rule of the user's
+            self._judge.finished(self._call, raised)
+            raise
         self._judge.finished(self._call, error)
 
 
@@ -104,6 +112,7 @@ class Attempt:
                 if instead is refusal:
                     raise
             except BaseException as error:
+                owner.run.abandon()
                 owner.judge.finished(owner.call, error)
                 raise
             else:
@@ -114,8 +123,12 @@ class Attempt:
                 raise owner.drained(refused)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
-        self._passage.exit(error)
-        return self._owner.settle(error)
+        try:
+            self._passage.exit(error)
+            return self._owner.settle(error)
+        except BaseException as raised:  # by a rule of the user's
+            self._owner.judge.finished(self._owner.call, raised)
+            raise
 
     async def __aenter__(self) -> Self:
         from seawall.drive import aio  # late: it imports asyncio
@@ -131,6 +144,7 @@ class Attempt:
                 if instead is refusal:
                     raise
             except BaseException as error:
+                owner.run.abandon()
                 owner.judge.finished(owner.call, error)
                 raise
             else:
@@ -143,8 +157,12 @@ class Attempt:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> bool:
-        await self._passage.aexit(error)
-        return self._owner.settle(error)
+        try:
+            await self._passage.aexit(error)
+            return self._owner.settle(error)
+        except BaseException as raised:  # by a rule of the user's
+            self._owner.judge.finished(self._owner.call, raised)
+            raise
 
 
 class Attempts:
@@ -197,7 +215,11 @@ class Attempts:
 
     def refused(self, refusal: RejectedError) -> BaseException | float:
         """What follows when an attempt was refused: seconds to wait before asking again, or what ends the loop."""
-        step = self.run.after(self.call, refusal)
+        try:
+            step = self.run.after(self.call, refusal)
+        except BaseException as raised:  # by a rule of the user's
+            self.judge.finished(self.call, raised)
+            raise
         if step is not None:
             return step.delay
         return self.over(refusal)

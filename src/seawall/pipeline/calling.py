@@ -59,7 +59,7 @@ class Calls:
         except Exception as error:
             return _outcome(call, None, error)
         if call.awaitable is not None:  # it has still to run: there is no outcome yet
-            call.awaitable.close()
+            call.let_go()
             value.close()
             raise TypeError(f"{call.name}: the function gave an awaitable; use `await pipeline.acall_outcome(…)`")
         return _outcome(call, value, None)

@@ -209,6 +209,8 @@ class Pipeline(Calls, Overridable):
         else:
             self._judge.finished(call, None)
             return value
+        finally:
+            call.let_go()
         try:
             raise instead  # outside the handler: `from None` would wipe out the cause the dependency gave it
         finally:

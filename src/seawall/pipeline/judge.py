@@ -45,6 +45,7 @@ class Judge:
         "_running",
         "bus",
         "clock",
+        "deciding",
         "name",
         "slow",
     )
@@ -57,6 +58,7 @@ class Judge:
         self.slow: tuple[float, str] | None = None  #: seconds above which a success is slow, and which rule says so
         self._lock = threading.RLock()  # a finaliser may count a call while this thread counts another
         self._running = 0  # guarded by _lock
+        self.deciding = threading.RLock()  #: of the pipeline's overrides: which hold, and whose turn it is to end
         self._begin()
 
     def _begin(self) -> None:
@@ -189,6 +191,7 @@ class Judge:
         now = self.clock.now()
         if call.log is not None and self.bus.recording is not None:  # first, or a shutdown might stop it before
             self.bus.recording.ended(self.name, call, what, error, now)
+        call.last_error = None  # the frames in its traceback hold the call: the two would keep each other alive
         with self._lock:
             self._counts[what] += 1
             self._durations.observe(max(0.0, now - call.entered_at))
@@ -217,4 +220,5 @@ class Judge:
     def after_fork(self) -> None:
         """A new lock in the child; the counts go on from the parent's, and nothing is in flight."""
         self._lock = threading.RLock()
+        self.deciding = threading.RLock()
         self._running = 0

@@ -64,6 +64,7 @@ class Changes(NamedTuple):
                     policy.workers()  # made now, so that the copy has the same
                     policy = copy.copy(policy)  # noqa: PLW2901
                     policy.limit = limit
+                    policy.stream_limits = policy.stream_limits._replace(total=limit)
             changed.append(policy)
         return changed
 
@@ -78,7 +79,7 @@ class Override:
         limits: rates and slots that were set, in words.
     """
 
-    __slots__ = ("changes", "limits", "owner", "reason", "undo", "until")
+    __slots__ = ("changes", "limits", "owner", "reason", "undo", "until")  # undo: by what was set
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class Override:
         reason: str,
         until: float | None,
         limits: str,
-        undo: list[Callable[[], None]],
+        undo: dict[str, Callable[[], None]],
     ) -> None:
         self.changes = changed
         self.owner = owner
@@ -222,21 +223,33 @@ class Overridable:
         if expires_in is not None:
             duration("override.expires_in", expires_in)
         until = None if expires_in is None else self.clock.now() + expires_in
+        self._overrides()  # those that have expired put their limits back first
         limits, undo = self._set_limits(rate, max_concurrent)
         one = Override(made, owner, reason, until, limits, undo)
-        self._operator = (*self._overrides(), one)
+        with self._judge.deciding:
+            self._operator = (*self._operator, one)
         self._judge.publish(OverrideSet, repr(one), owner, reason, expires_in)
         return one
 
-    def _set_limits(self, rate: str | None, max_concurrent: int | None) -> tuple[str, list[Callable[[], None]]]:
-        """Set limits that policies keep themselves; in words, and what sets them back."""
-        undo: list[Callable[[], None]] = []
+    def _set_limits(self, rate: str | None, max_concurrent: int | None) -> tuple[str, dict[str, Callable[[], None]]]:
+        """Set limits that policies keep themselves; in words, and what sets them back. All of them, or none."""
+        undo: dict[str, Callable[[], None]] = {}
         words = []
         if max_concurrent is not None:
             bulkhead = self._only(Bulkhead)
-            undo.append(partial(bulkhead.resize, bulkhead.options.limit))
+            undo["max_concurrent"] = partial(bulkhead.resize, bulkhead.options.limit)
             bulkhead.resize(max_concurrent)
             words.append(f"max_concurrent={max_concurrent}")
+        try:
+            self._set_rate(rate, undo, words)
+        except BaseException:
+            for back in undo.values():
+                back()
+            raise
+        return ", ".join(words), undo
+
+    def _set_rate(self, rate: str | None, undo: dict[str, Callable[[], None]], words: list[str]) -> None:
+        """See `_set_limits`."""
         if rate is not None:
             limiter = self._only(RateLimiter)
             before, burst = limiter.rate, limiter.burst
@@ -245,10 +258,9 @@ class Overridable:
                     f"override.rate = {rate!r}: the limiter has several ({before}); use its update"
                 )
             kept = {"burst": burst} if limiter.algorithm in {"token_bucket", "gcra"} else {}
-            undo.append(partial(limiter.update, before, **kept))
             limiter.update(rate)
+            undo["rate"] = partial(limiter.update, before, **kept)
             words.append(f"rate={rate!r}")
-        return ", ".join(words), undo
 
     def _only(self, kind: type[P]) -> P:
         """The policy of that kind.
@@ -265,17 +277,29 @@ class Overridable:
 
     def lift(self, override: Override) -> bool:
         """End an operator's override; False if it has ended already."""
-        if override not in self._overrides():
-            return False
-        self._end(override, "lifted")
-        return True
+        return override in self._overrides() and self._end(override, "lifted")
 
-    def _end(self, override: Override, reason: str) -> None:
-        """Take one override away."""
-        self._operator = tuple(one for one in self._operator if one is not override)
-        for undo in override.undo:
+    def _end(self, override: Override, reason: str) -> bool:
+        """Take one override away; False if another thread has done so.
+
+        A limit that a later one has set as well stays as that has it, which then puts back what was there before both.
+        """
+        with self._judge.deciding:
+            if override not in self._operator:
+                return False
+            later = self._operator[self._operator.index(override) + 1 :]
+            self._operator = tuple(one for one in self._operator if one is not override)
+            undone = []
+            for what, undo in override.undo.items():
+                heir = next((one for one in later if what in one.undo), None)
+                if heir is None:
+                    undone.append(undo)
+                else:
+                    heir.undo[what] = undo
+        for undo in undone:  # unlocked: it wakes who waits, and is told to listeners
             undo()
         self._judge.publish(OverrideEnded, override.owner, reason)
+        return True
 
     def _overrides(self) -> tuple[Override, ...]:
         """The operator's overrides that hold now; those that have expired end."""

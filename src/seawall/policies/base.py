@@ -8,6 +8,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
 from seawall.core.clock import Clock, current_clock
@@ -52,7 +53,7 @@ class PolicyBase:
     cost: CostRule | None = None  #: what a call takes of a rate limit; 1 where there is none
     shadow: bool = False  #: guards and queues: decide, count and report, but let everybody through
     #: Names of the attributes that are the policy's state: made by `_begin`, put aside by `rebound`.
-    _state: ClassVar[tuple[str, ...]] = ("_outbox", "_number")
+    _state: ClassVar[tuple[str, ...]] = ("_outbox", "_numbers")
 
     def __init__(self, name: str | None) -> None:
         if name is not None:
@@ -72,7 +73,7 @@ class PolicyBase:
     def _begin(self) -> None:
         """Start with a fresh state, guarded by `_lock`; what a subclass adds is begun by its own `__init__`."""
         self._outbox: deque[RawEvent] = deque()
-        self._number = 0
+        self._numbers = count(1)  # no plain number: copies made by overrides share it
 
     @overload
     def __call__(self, fn: classmethod[C, P, R], /) -> classmethod[C, P, R]: ...
@@ -151,8 +152,7 @@ class PolicyBase:
     def _emit(self, kind: type, *fields: object) -> int:
         """Publish an event of a policy without a machine of its own; its number."""
         with self._lock:
-            self._number += 1
-            number = self._number
+            number = next(self._numbers)
             self._outbox.append((kind, number, self.clock.now(), self.name, *fields))
         self._publish()
         return number

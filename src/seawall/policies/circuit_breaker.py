@@ -212,7 +212,8 @@ class CircuitBreaker(CircuitHands):
                 return own
         if error is None:
             return call.judge(None, call.value)
-        if isinstance(error, self._ignore_types):
+        # a stream that its consumer has left: our deadlines cancel, they never close
+        if isinstance(error, (GeneratorExit, self._ignore_types)):
             return Verdict.IGNORED
         if isinstance(error, TimedOutError) or not isinstance(error, Exception):
             at = deadline_on(self.clock)

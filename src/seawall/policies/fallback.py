@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, error_types
-from seawall.drive.call import note
+from seawall.drive.marks import note
 from seawall.errors.classify import label
 from seawall.events.types import FallbackUsed
 from seawall.policies.base import PolicyBase
@@ -173,12 +173,17 @@ class _Instead:
     def end(self) -> Any:
         """No source had an answer: the last error is raised, or the failed call's if that was but a refusal."""
         last, error = self._last, self._error
-        self._last = None  # a frame in its own traceback must not keep it alive
-        if last is None or (isinstance(last, RejectedError) and error is not None):
-            if error is not None:
-                raise error
-            return self._call.value
-        raise last from last.__cause__ or error
+        self._last = self._error = None  # a frame in its own traceback must not keep it alive
+        try:
+            if last is None or (isinstance(last, RejectedError) and error is not None):
+                if error is not None:
+                    raise error
+                return self._call.value
+            if last is error:
+                raise last  # it gave back what it was given: an error must not be its own cause
+            raise last from last.__cause__ or error
+        finally:
+            del last, error
 
 
 class _Run:

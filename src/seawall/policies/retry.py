@@ -13,7 +13,7 @@ from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, function, whole
 from seawall.core.verdict import Verdict
-from seawall.drive.call import Call, Shape, given_up_since
+from seawall.drive.marks import given_up_since
 from seawall.errors.hints import asks_to_stop
 from seawall.errors.kinds import unsent
 from seawall.errors.predicates import Predicate, Retryable, predicate
@@ -25,6 +25,7 @@ from seawall.policies.retry_run import Run
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
+    from seawall.drive.call import Call, Shape
 
 AfterFirst = Literal["raise", "resume", "restart"]
 Idempotent = bool | Literal["key"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from seawall.core.chance import unique_id
 from seawall.core.context import deadline_on
 from seawall.core.errors import RejectedError
-from seawall.drive.call import mark_given_up, new_mark, note
+from seawall.drive.marks import mark_given_up, new_mark, note
 from seawall.events.types import RetryGaveUp, RetryScheduled
 from seawall.events.words import seconds
 from seawall.machines.retry import GiveUp, GiveUpReason, RetryRun, Wait
@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 class Run:
     """Decides after each attempt, books and gives back retries, and counts."""
 
-    __slots__ = ("_begun", "_booked", "_entered", "_machine", "_mark", "_policy")
+    __slots__ = ("_begun", "_booked", "_call", "_entered", "_machine", "_mark", "_policy")
 
     def __init__(self, policy: Retry, call: Call) -> None:
         self._policy = policy
+        self._call = call
         self._entered = policy.clock.now()
         self._machine = RetryRun(policy.options, self._entered)
         self._mark = new_mark()
         self._begun = call.started
         self._booked = False
-        with policy._lock:
-            policy._attempts[1] += 1
+        if call.awaitable is None:  # else the plain driver has counted it, which found that it belongs here
+            with policy._lock:
+                policy._attempts[1] += 1
         call.attempts_left = policy.options.attempts
         if policy.idempotent == "key" and call.idempotency_key is None:
             call.idempotency_key = unique_id()
@@ -96,7 +98,7 @@ class Run:
         self._gave_up("draining", self._machine.attempt - 1, call, error, self._policy.clock.now())
 
     def abandon(self) -> None:
-        """The sleep was cut short: the retry that was booked is not made."""
-        if self._booked and self._policy.budget is not None:
+        """The call was cut short: a retry that was booked and has not been sent is not made."""
+        if self._booked and self._policy.budget is not None and self._call.started == self._begun:
             self._policy.budget.refund(self._policy.clock.now())
         self._booked = False
