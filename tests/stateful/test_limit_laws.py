@@ -97,9 +97,11 @@ def test_after_a_step_back_of_the_clock_it_refuses_no_longer_than_before(kind, r
         if isinstance(granted, Rejection):
             now -= back
             again = limit.acquire(Ask(cost=cost), now)
-            assert isinstance(again, Rejection)
-            assert again.retry_after is not None
             assert granted.retry_after is not None
+            if isinstance(again, Permit):  # the wait was less than a float could tell on the one clock or the other
+                assert granted.retry_after < 1e-6
+                continue
+            assert again.retry_after is not None
             assert abs(again.retry_after - granted.retry_after) < 1e-6
             now += again.retry_after
             assert isinstance(limit.acquire(Ask(cost=cost), now), Permit)
