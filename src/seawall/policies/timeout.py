@@ -39,6 +39,7 @@ class Timeout(PolicyBase):
       `TimedOutError` from it.
     * "thread": runs in a worker thread with the context copied; when the time is up the caller goes on and the thread
       is left behind. At most `max_threads` run at once, those left behind included; a call beyond is refused at once.
+      Without any limit it isolates: calls of this pipeline take threads of their own and nobody else's.
 
     For streams `limit` bounds the attempt in all, and three more limits bound what is waited for. Only waiting counts:
     what the consumer does between two items does not.
@@ -88,8 +89,11 @@ class Timeout(PolicyBase):
             number("Timeout.min_rate", min_rate, above=True)
         duration("Timeout.rate_window", rate_window)
         duration("Timeout.share_floor", share_floor)
-        if min_rate is None and not share and all(value is None for value in given.values()):
-            raise ConfigurationError(f"{where}(): bounds nothing; give limit, first_item, idle, min_rate or share")
+        if min_rate is None and not share and mode != "thread" and all(value is None for value in given.values()):
+            raise ConfigurationError(
+                f"{where}(): bounds nothing; give limit, first_item, idle, min_rate or share, or "
+                'mode="thread" to bound the threads alone'
+            )
         if mode not in {None, "cooperative", "thread"}:
             raise ConfigurationError(f'{where}.mode = {mode!r}: must be "cooperative" or "thread"')
         whole("Timeout.max_threads", max_threads, 1)
