@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from seawall.core.ports import load
@@ -77,9 +78,9 @@ class Manager:
 
     async def ashutdown(self, timeout: float = 30.0) -> dict[str, int]:
         """`shutdown` for a program of coroutines: the loop goes on, so that calls in flight can end."""
-        import asyncio  # late: programs of plain functions do without
+        from seawall.drive.aside import in_thread  # late: it imports asyncio
 
-        return await asyncio.to_thread(self.shutdown, timeout)
+        return await in_thread(partial(self.shutdown, timeout), self.registry.bus.clock)
 
     def __enter__(self) -> Self:
         return self
