@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seawall.core.permit import Ask, Parked, Permit, Rejection
@@ -88,6 +88,8 @@ def test_no_window_sees_more_than_the_limit_allows(kind, rate, asks, now):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(rate=rates, asks=st.lists(costs, min_size=2, max_size=20), back=st.integers(1, 5000))
+@example(rate=2056.875, asks=[1.0, 5.0] * 4, back=3770)  # the sum of two floats falls just short of a window's end
+@example(rate=1.8125, asks=[1.0, 1.0, 4.0, 2.0, 4.0, 2.0, 4.0, 2.0], back=4400)
 def test_after_a_step_back_of_the_clock_it_refuses_no_longer_than_before(kind, rate, asks, back):
     """R-RL1"""
     limit = made(kind, rate)

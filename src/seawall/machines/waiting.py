@@ -43,7 +43,7 @@ class Place(Parked):
 class Line:
     """The base of every rate limit. Moments are seconds on one clock; a step back is taken as no time passing."""
 
-    __slots__ = ("asked", "era", "gate", "name", "next_id", "options", "seen", "shared", "skew", "waiting")
+    __slots__ = ("asked", "era", "gate", "latest", "name", "next_id", "options", "seen", "shared", "skew", "waiting")
     options: Any
     unit: ClassVar[float] = 1e-9  #: tokens that rounding may lack
 
@@ -52,6 +52,7 @@ class Line:
         self.options = options
         self.shared = shared or Shared()
         self.seen = -math.inf  # the clock when last looked at
+        self.latest = -math.inf  # our own time when last looked at
         self.skew = 0.0  # by how much it has stepped back so far: our own time never does
         self.gate = -math.inf  # the dependency asked for a pause until then
         self.era = 1
@@ -132,7 +133,9 @@ class Line:
                 if place.wake_at is not None:
                     place.wake_at = place.until = place.wake_at - by
         self.seen = now
-        return now + self.skew
+        # NB: a sum of floats may miss the moment before by a rounding, and fall into a window that was forgotten
+        self.latest = max(self.latest, now + self.skew)
+        return self.latest
 
     def _close(self, at: float) -> float:
         """What a float cannot tell from this moment."""
@@ -288,7 +291,7 @@ class Line:
     def renew(self) -> None:
         """A new era without waiters: what a forked child starts with. The level stays: the parent's calls were sent."""
         self.era += 1
-        at = self.seen + self.skew
+        at = self.latest
         self._unbook(self._first(at))
         for place in self.waiting:
             place.gone = True
