@@ -8,6 +8,8 @@
 See `Pipeline` for the policies in full, and `seawall up` for the daemon that watches them.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from seawall.budgets.retry import RetryBudget
 from seawall.core.context import deadline, idempotency_key, remaining
 from seawall.core.errors import (
@@ -24,23 +26,27 @@ from seawall.core.errors import (
     StreamTimedOutError,
     TimedOutError,
 )
-from seawall.core.outcome import Outcome
 from seawall.core.ports import load as _load
 from seawall.core.verdict import Verdict
-from seawall.drive.manual import ManualPermit
 from seawall.machines.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowRate
 from seawall.pipeline.compose import Pipeline
-from seawall.pipeline.manager import Manager
 from seawall.pipeline.overrides import override
-from seawall.pipeline.protect import protect
 from seawall.pipeline.registry import Registry, default_registry
 from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.circuit_breaker import CircuitBreaker
-from seawall.policies.fallback import Fallback
 from seawall.policies.rate_limiter import Limit, RateLimiter
 from seawall.policies.retry import Retry
-from seawall.policies.stale_cache import StaleCache
 from seawall.policies.timeout import Deadline, Timeout
+
+if _TYPE_CHECKING:
+    from typing import Any
+
+    from seawall.core.outcome import Outcome
+    from seawall.drive.manual import ManualPermit
+    from seawall.pipeline.manager import Manager
+    from seawall.pipeline.protect import protect
+    from seawall.policies.fallback import Fallback
+    from seawall.policies.stale_cache import StaleCache
 
 __version__ = "0.1.0"
 
@@ -85,6 +91,31 @@ __all__ = [
     "protect",
     "remaining",
 ]
+
+#: Where the names are that many programs do without: loaded when they are asked for.
+_LATE = {
+    "Fallback": "policies.fallback",
+    "Manager": "pipeline.manager",
+    "ManualPermit": "drive.manual",
+    "Outcome": "core.outcome",
+    "StaleCache": "policies.stale_cache",
+    "protect": "pipeline.protect",
+}
+
+
+def __getattr__(name: str) -> "Any":
+    """A public name that was not loaded yet."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    return found
+
+
+def __dir__() -> "list[str]":
+    """All names, loaded or not."""
+    return sorted({*globals(), *__all__})
 
 
 def link(socket_path: str | None = None, registry: Registry = default_registry) -> None:

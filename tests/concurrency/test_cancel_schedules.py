@@ -14,6 +14,9 @@ import pytest
 from seawall import Bulkhead, CircuitBreaker, Deadline, Pipeline, RateLimiter, Retry, RetryBudget, StaleCache, Timeout
 from seawall.backoff import Constant
 from seawall.testing import run_async, virtual_time
+from tests.support.ways import MODULE_BOTH_WAYS
+
+pytestmark = MODULE_BOTH_WAYS
 
 SCHEDULES = 2500  # in each of four parts, which run side by side
 

@@ -11,6 +11,9 @@ import pytest
 from seawall import Bulkhead, CircuitBreaker, Deadline, Fallback, Pipeline, RateLimiter, Registry, Retry, Timeout
 from seawall.backoff import Constant
 from seawall.testing import run_async, run_threads, virtual_time
+from tests.support.ways import MODULE_BOTH_WAYS
+
+pytestmark = MODULE_BOTH_WAYS
 
 COLOURS = ("guards", "all")
 

@@ -90,7 +90,7 @@ in_child(check)
     )
 
 
-@pytest.mark.parametrize("held", ["_lock", "_draining"])
+@pytest.mark.parametrize("held", ["the locks", "the turn to publish"])
 def test_a_child_works_although_a_thread_held_every_lock_at_the_fork(held):
     """R-CB5"""
     forked(
@@ -98,18 +98,24 @@ def test_a_child_works_although_a_thread_held_every_lock_at_the_fork(held):
 policies = Retry(2), CircuitBreaker(1), RateLimiter("9/second", max_wait=1.0), Bulkhead(1), Timeout(5.0, mode="thread")
 registry = Registry()
 pipeline = Pipeline("p", *policies, registry=registry)
-locks = [getattr(policy, "{held}") for policy in policies]
-if "{held}" == "_lock":
-    locks += [pipeline._judge._lock, registry._lock, registry.bus._lock, registry.bus.journal._lock]
+locks = [policy._lock for policy in policies]
+locks += [pipeline._judge._lock, registry._lock, registry.bus._lock, registry.bus.journal._lock]
 held, go = threading.Event(), threading.Event()
 
 def hold():
-    for lock in locks:
-        lock.acquire()
-    held.set()
-    go.wait()
-    for lock in locks:
-        lock.release()
+    if {held!r} == "the locks":
+        for lock in locks:
+            lock.acquire()
+        held.set()
+        go.wait()
+        for lock in locks:
+            lock.release()
+    else:
+        turns = [next(policy._turns) for policy in policies]
+        held.set()
+        go.wait()
+        for policy in policies:
+            policy._turn.append(None)
 
 holder = threading.Thread(target=hold)
 holder.start()

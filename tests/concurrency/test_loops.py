@@ -20,6 +20,9 @@ from seawall import (
     Timeout,
 )
 from seawall.testing import Scripted
+from tests.support.ways import MODULE_BOTH_WAYS
+
+pytestmark = MODULE_BOTH_WAYS
 
 
 def everything():

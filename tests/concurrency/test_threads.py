@@ -25,6 +25,9 @@ from seawall.events.bus import Bus
 from seawall.events.types import CallRejected
 from seawall.testing import run_threads, virtual_time
 from tests.support.policies import Watch
+from tests.support.ways import MODULE_BOTH_WAYS
+
+pytestmark = MODULE_BOTH_WAYS
 
 THREADS = 16
 

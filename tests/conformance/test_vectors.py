@@ -18,6 +18,7 @@ from tests.conformance.adapters.readings import NOT_KEPT
 from tests.conformance.adapters.windows import WindowAdapter
 from tests.conformance.choices import DIFFERENT, MISSING_FROM_CORE
 from tests.conformance.language import HERE, DiffersError, NotBuiltError, Vector, load
+from tests.support.ways import BOTH_WAYS
 
 ADAPTERS: dict[str, Any] = {
     "circuit_breaker": BreakerAdapter,
@@ -58,8 +59,9 @@ CASES = [
 ]
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("vector, colour", CASES)
-def test_behaves_as_the_vector_says(vector, colour):
+def test_behaves_as_the_vector_says(vector, colour, way):
     if reason := attempt(vector, colour):
         pytest.skip(reason)
 

@@ -29,7 +29,7 @@ def outage(driven: Driven) -> list[Any]:
         try:
             ends.append(driven.call(function))
         except Exception as error:
-            ends.append(type(error))
+            ends.append(type(error).__name__)
         clock.advance(wait)
     counters = breaker.snapshot().counters
     ends += [counters["requests.shadow_rejected"], counters["requests.rejected"]]
@@ -46,14 +46,14 @@ def observed(driven: Driven) -> list[Any]:
 
 def test_an_observed_circuit_refuses_nothing_and_makes_its_transitions():
     """R-CB1"""
-    wanted = [ConnectionError, ConnectionError, ConnectionError, 0, 1, 0, 1, 1]
+    wanted = ["ConnectionError"] * 3 + [0, 1, 0, 1, 1]
     assert run_both(make, observed) == wanted
     assert run_both(lambda: make(shadow=True), outage) == wanted
 
 
 def test_without_it_the_same_calls_are_refused():
     """R-CB1"""
-    assert run_both(make, outage) == [ConnectionError, ConnectionError, CircuitOpenError, 0, 0, 1, 1, 1]
+    assert run_both(make, outage) == ["ConnectionError", "ConnectionError", "CircuitOpenError", 0, 0, 1, 1, 1]
 
 
 def test_what_would_have_been_refused_is_reported_with_its_evidence():

@@ -206,7 +206,7 @@ class LimitAgainstModelBase(RuleBasedStateMachine):
     def the_line_is_as_the_model(self):
         if not hasattr(self, "machine"):
             return
-        assert [each.place for each in self.line] == self.machine.waiting
+        assert [each.place for each in self.line] == list(self.machine.waiting)
         moments = [place.wake_at for place in self.machine.waiting]
         assert moments == sorted(moments), "nobody overtakes"
         for each in self.line:

@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from seawall.machines.shared import Kept
 from seawall.policies.keyed import KeyTable
 
 keys = st.integers(0, 7)
@@ -16,6 +17,15 @@ class Machine:
         self.open = False
 
 
+class KeptMachine(Kept):
+    """One that the table keeps as it is."""
+
+    __slots__ = ("open",)
+
+    def __init__(self, key: int) -> None:
+        self.open = False
+
+
 class TableAgainstModel(RuleBasedStateMachine):
     """Keys are used, read, opened and closed while time passes.
 
@@ -23,20 +33,21 @@ class TableAgainstModel(RuleBasedStateMachine):
     here that its bound on the work of one call would matter.
     """
 
-    @initialize(most=st.integers(1, 5), ttl=st.sampled_from([1.0, 4.0]))
-    def build(self, most, ttl):
+    @initialize(most=st.integers(1, 5), ttl=st.sampled_from([1.0, 4.0]), kind=st.sampled_from([Machine, KeptMachine]))
+    def build(self, most, ttl, kind):
+        self.kind = kind
         self.now, self.most, self.ttl = 0.0, most, ttl
-        self.made: list[Machine] = []
-        self.rows: list[tuple[int, float, Machine]] = []
+        self.made: list[Machine | KeptMachine] = []
+        self.rows: list[tuple[int, float, Machine | KeptMachine]] = []
         self.evicted = 0
         self.table = KeyTable(self.make, most=most, ttl=ttl, needed=lambda machine, now: machine.open)
 
     def make(self, key):
-        machine = Machine(key)
+        machine = self.kind(key)
         self.made.append(machine)
         return machine
 
-    def old(self, row: tuple[int, float, Machine]) -> bool:
+    def old(self, row: tuple[int, float, Machine | KeptMachine]) -> bool:
         return self.now - row[1] >= self.ttl and not row[2].open
 
     @rule(key=keys)

@@ -136,7 +136,7 @@ def test_a_child_of_a_fork_keeps_what_was_sent_and_forgets_who_waited(kind, opti
     machine.enter(ONE, 16.0)
     machine.renew()
     assert machine.available(16.0) == 0.0
-    assert machine.waiting == []
+    assert not machine.waiting
     assert isinstance(permit, Permit)
     machine.record(permit, Verdict.UNSENT, 0.0, 16.0)
     assert machine.available(16.0) == 0.0  # of another era: it was the parent's

@@ -155,7 +155,7 @@ def test_a_fork_forgets_who_waits_and_what_they_booked(kind):
     permit = limit.enter(Ask(cost=HOLDS), 0.0)
     limit.enter(Ask(cost=HOLDS), 0.0)
     limit.renew()
-    assert limit.waiting == []
+    assert not limit.waiting
     assert limit.available(0.0) == 0.0
     limit.record(permit, Verdict.UNSENT, 0.0, 0.0)
     assert limit.stale_results == 1

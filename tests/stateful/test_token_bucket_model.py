@@ -231,7 +231,7 @@ class BucketAgainstModel(RuleBasedStateMachine):
         if not hasattr(self, "bucket"):
             return
         assert abs(Fraction(self.bucket.available(self.now)) - self.tokens) < NEAR
-        assert [each.place for each in self.line] == self.bucket.waiting
+        assert [each.place for each in self.line] == list(self.bucket.waiting)
         moments = [place.wake_at for place in self.bucket.waiting if place.wake_at is not None]
         assert moments == sorted(moments), "nobody overtakes"
         for each in self.line:

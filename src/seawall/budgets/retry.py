@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Protocol
 
 from seawall.core.fork import renew_after_fork
 from seawall.core.validate import duration, number
 from seawall.machines.retry_budget import RetryBudgetMachine, RetryBudgetOptions
 
 _LEAST = 2.0  # a call of three attempts; at ten calls a second all stays within a quarter more than the load
+
+
+class User(Protocol):
+    """A retry that books on a budget."""
+
+    def settle(self) -> None:
+        """Book what has not been told yet."""
 
 
 class RetryBudget:
@@ -43,6 +52,7 @@ class RetryBudget:
         if minimum is not None:
             number("RetryBudget.minimum", minimum)
         self._follows = minimum is None
+        self._users: tuple[weakref.ref[User], ...] = ()
         self._machine = RetryBudgetMachine(
             RetryBudgetOptions(ratio, floor, window, _LEAST if minimum is None else minimum)
         )
@@ -55,8 +65,10 @@ class RetryBudget:
         """The numbers in force."""
         return self._machine.options
 
-    def join(self, attempts: int) -> None:
+    def join(self, attempts: int, user: User) -> None:
         """A retry with so many attempts uses it: one logical call of that can always make them."""
+        alive = (one for one in self._users if one() is not None)
+        self._users = (*alive, weakref.ref(user))
         if self._follows:
             with self._lock:
                 options = self._machine.options
@@ -67,8 +79,25 @@ class RetryBudget:
         with self._lock:
             self._machine.deposit(now)
 
+    def deposit_late(self, at: float, count: int) -> None:
+        """So many first attempts were made at about a moment that may have passed."""
+        with self._lock:
+            self._machine.deposit_late(at, count)
+
+    def _settle(self) -> None:
+        """Have every user book the first attempts that it has not told of yet; without the lock."""
+        for one in self._users:
+            user = one()
+            if user is not None:
+                user.settle()
+
+    def steady_until(self, now: float) -> float:
+        """Up to which moment first attempts of now may be booked together."""
+        return self._machine.steady_until(now)
+
     def withdraw(self, now: float) -> bool:
         """Book one retry; False if the budget is spent."""
+        self._settle()
         with self._lock:
             return self._machine.withdraw(now)
 
@@ -79,11 +108,13 @@ class RetryBudget:
 
     def balance(self, now: float) -> float:
         """Retries that could be booked at `now`, a moment on the clock of the retries; a whole number or not."""
+        self._settle()
         with self._lock:
             return max(0.0, self._machine.balance(now))
 
     def counts(self) -> Mapping[str, int]:
         """How many first attempts, booked and refused retries it has seen."""
+        self._settle()
         with self._lock:
             return dict(self._machine.counts)
 

@@ -61,6 +61,27 @@ def shrink_deadline(at: float, budget: float, clock: Clock) -> Token[_Moment | N
     return _deadline.set((at, budget, clock))
 
 
+def narrow_deadline(began: float, limit: float, clock: Clock) -> float:
+    """Have the ambient deadline end at the latest at `began + limit`; returns when it ends.
+
+    Undo it by setting what `ambient()` gave before with `set_ambient`: unlike a token that is not lost when a signal
+    handler raises.
+    """
+    at = began + limit
+    moment = _deadline.get()
+    if moment is not None:
+        present = moment[0] if moment[2] is clock else clock.now() + (moment[0] - moment[2].now())
+        if present <= at:
+            return present
+    _deadline.set((at, limit, clock))
+    return at
+
+
+#: The ambient deadline as it is kept, for generated code; None if there is none.
+ambient = _deadline.get
+set_ambient = _deadline.set
+
+
 def restore_deadline(token: Token[_Moment | None]) -> None:
     """Undo a `shrink_deadline`."""
     _deadline.reset(token)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import sys
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-PermitKind = Literal["normal", "trial"]
+PermitKind = Literal["normal", "trial", "quiet"]
 
 
 class Ask(NamedTuple):
@@ -28,7 +29,8 @@ class Permit:
     Args:
         id: unique within one policy, from 1.
         era: generation of the policy's state that admitted it; a permit of an older era settles nothing.
-        kind: "normal", or "trial" for a call let through by a half-open circuit.
+        kind: "normal", "trial" for a call let through by a half-open circuit, "quiet" for one whose slot generated code
+            has taken and given back.
         admitted_at: moment of admission, seconds.
         expires_at: moment its lease ends, or None for no lease (or one that has not begun).
         cost: tokens it took.
@@ -36,10 +38,12 @@ class Permit:
     `resting` is True while the lease is nobody's fault: the consumer of a stream is busy with an item. A trial whose
     lease ends meanwhile gives its place back, and has neither failed nor succeeded.
 
+    `driven` is True for one that a driver holds, who ends it whatever happens; one that nobody holds is lost then.
+
     `home` is the machine that gave it, where a policy has one for each key; it ends there, whatever became of the key.
     """
 
-    __slots__ = ("admitted_at", "cost", "era", "expires_at", "home", "id", "kind", "resting", "settled")
+    __slots__ = ("admitted_at", "cost", "driven", "era", "expires_at", "home", "id", "kind", "resting", "settled")
 
     def __init__(
         self,
@@ -56,12 +60,30 @@ class Permit:
         self.admitted_at = admitted_at
         self.expires_at = expires_at
         self.cost = cost
+        self.driven = False
         self.home: Any = None
         self.resting = False
         self.settled = False
 
     def __repr__(self) -> str:
         return f"<Permit {self.id} era={self.era} {self.kind}{' settled' if self.settled else ''}>"
+
+
+def _references() -> int:
+    """How many references a permit has that stands in a dictionary and nowhere else, as `unheld` sees it."""
+    return max(sys.getrefcount(one) for one in {1: Permit(1, 1)}.values())
+
+
+def unheld(permits: Iterable[Permit]) -> list[Permit]:
+    """Those of a dictionary's values that nobody else has, so that nobody can ever end them.
+
+    A signal handler that raises between a decision and the block that was to hold the permit leaves such. Where counts
+    of references say nothing (other interpreters, free-threaded builds) none are found, and leases and the ages shown
+    have to do.
+    """
+    if not _COUNTED:
+        return []
+    return [one for one in permits if sys.getrefcount(one) <= _HELD_BY_NOBODY]
 
 
 class Rejection(NamedTuple):
@@ -77,6 +99,10 @@ class Rejection(NamedTuple):
     evidence: Mapping[str, object] | None = None
     number: int = 0
     name: str = ""
+
+
+_COUNTED = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+_HELD_BY_NOBODY = _references() if _COUNTED else 0
 
 
 class Parked:

@@ -14,11 +14,14 @@ from seawall.core.permit import Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
 from seawall.drive.beside import abeside
 from seawall.drive.cached import acache
-from seawall.drive.call import Call, Instead, Loop, LoopRun, Queue, Race
+from seawall.drive.call import Call
 from seawall.drive.sync import Guarded, leave, within
+from seawall.drive.timers import POP, disarm, ran_out, unarmed
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from seawall.drive.protocols import Instead, Loop, LoopRun, Queue, Race
 
 AsyncStep = Callable[[Call], Awaitable[Any]]
 
@@ -27,6 +30,7 @@ _TICK = 1e-6  # seconds: timers fire up to a tick of the loop's clock early; wai
 
 async def invoke(call: Call) -> Any:
     """The innermost step: the function itself; a plain value is taken as it is."""
+    call.unsent()
     call.begin()
     try:
         value = call.run()
@@ -79,7 +83,11 @@ class Queued:
 
     async def __aenter__(self) -> None:
         queue = self._queue
-        granted = queue.enter(self._call.ask(queue), TaskWaiter)
+        granted: Permit | Parked | Rejection
+        if self._call.resumed is None:
+            granted = queue.enter(self._call.ask(queue), TaskWaiter)
+        else:
+            granted = queue.adopt(self._call.resumed)
         if isinstance(granted, Parked) and not queue.shadow:
             granted = await self._wait(granted)
         self._permit: Permit | Parked | None = None
@@ -242,15 +250,20 @@ def race(policy: Race, inner: AsyncStep) -> AsyncStep:
         refusal = run.expired()
         if refusal is not None:
             raise refusal
-        bounded = math.isfinite(run.until)
-        at = policy.clock.loop_time(asyncio.get_running_loop(), run.until) if bounded else None
+        timer = unarmed()
+        given = call.timer
+        if given is not None and run.until <= given[0]:  # generated code has timed the attempt already
+            call.timer, timer = None, given[1]
         with run.scope():
-            limit = asyncio.timeout_at(at)
             try:
-                async with limit:
+                try:
+                    if timer[POP] is None and math.isfinite(run.until):
+                        policy.timers().arm(timer, run.until)
                     value = await inner(call)
+                finally:
+                    disarm(timer)
             except BaseException as error:
-                instead = run.late() if limit.expired() and isinstance(error, TimeoutError) else run.ended(error)
+                instead = run.late() if ran_out(timer, error) else run.ended(error)
                 if instead is None or instead is error:
                     raise
                 if not isinstance(instead, RejectedError):

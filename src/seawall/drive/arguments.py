@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from seawall.drive.call import Call, Policy
+    from seawall.drive.call import Call
+    from seawall.drive.protocols import Policy
+
+_NONE = object()  # no default
 
 
 def argument(call: Call, policy: Policy, name: str) -> Hashable:
@@ -26,7 +28,7 @@ def argument(call: Call, policy: Policy, name: str) -> Hashable:
         index, default = place
         if index is not None and index < len(call.args):
             return call.args[index]  # type: ignore[no-any-return]
-        if default is not inspect.Parameter.empty:
+        if default is not _NONE:
             return default  # type: ignore[no-any-return]
     raise ConfigurationError(
         f'"{policy.name}" has key = {name!r}, and the call of {getattr(call.fn, "__qualname__", "the function")} names '
@@ -45,9 +47,14 @@ def _place(fn: Callable[..., Any], name: str) -> tuple[int | None, Any] | None:
 @functools.lru_cache(maxsize=512)
 def _places(fn: Callable[..., Any]) -> dict[str, tuple[int | None, Any]]:
     """All parameters of a function."""
+    import inspect  # late: a pipeline has loaded it when it was made
+
     try:
         parameters = inspect.signature(fn).parameters.values()
     except (TypeError, ValueError):  # some builtins have no signature
         return {}
     counted = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    return {one.name: (index if one.kind in counted else None, one.default) for index, one in enumerate(parameters)}
+    return {
+        one.name: (index if one.kind in counted else None, _NONE if one.default is one.empty else one.default)
+        for index, one in enumerate(parameters)
+    }

@@ -1,9 +1,9 @@
-"""One logical call on its way through a pipeline, and what drivers ask of policies."""
+"""One logical call on its way through a pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seawall.core.context import deadline_on, using_idempotency_key
 from seawall.core.errors import DeadlineExceededError, RejectedError
@@ -12,19 +12,9 @@ from seawall.drive.arguments import argument
 from seawall.drive.marks import note
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from seawall.core.clock import Clock
-    from seawall.core.permit import Parked, Permit, Rejection, Waiter
-    from seawall.core.verdict import Verdict
-    from seawall.events.bus import Bus
-
-Shape = Literal["guard", "loop", "queue", "race", "cache"]
-
-#: The name of an argument of the protected function, or a function of its arguments.
-KeyRule = str | Callable[..., Hashable]
-#: Tokens for every call, or a function of the arguments of the protected function.
-CostRule = float | Callable[..., float]
+    from seawall.core.permit import Permit
+    from seawall.drive.protocols import Guard, Judging, Lingering, Policy
 
 
 class AwaitableFound(BaseException):
@@ -52,6 +42,28 @@ class CallOptions(NamedTuple):
 NO_OPTIONS = CallOptions()
 
 
+class Resumed(NamedTuple):
+    """A first attempt that generated code has made: the drivers go on from its end.
+
+    Args:
+        error: what it raised; None if there is a value.
+        value: what it gave.
+        began: the moment it began; None if nobody looked at the clock.
+        sent: False if something came between before the function was called.
+        eras: what admitted it, by the policy's identity; see `PolicyBase.quiet_era`.
+        mark: see `marks.new_mark`.
+        timer: the moment that bounds it and its timer, in async code under a timeout or a deadline.
+    """
+
+    error: BaseException | None
+    value: Any
+    began: float | None
+    sent: bool
+    eras: Mapping[int, tuple[int, int]]
+    mark: int
+    timer: tuple[float, list[Any]] | None
+
+
 class Call:
     """The state of one logical call.
 
@@ -64,9 +76,11 @@ class Call:
     """
 
     __slots__ = (
-        "abandoned", "args", "asked", "attempts_left", "awaitable", "cause", "clock", "counted", "degraded", "enter",
+        "__weakref__", "abandoned", "args", "asked", "attempts_left", "awaitable", "cause", "clock", "counted",
+        "degraded", "enter",
         "entered_at", "fn", "hint", "idempotency_key", "judge", "kwargs", "label", "last_error", "leased", "lingering",
-        "log", "mark", "name", "on_attempt", "options", "source", "started", "started_at", "value",
+        "log", "mark", "name", "on_attempt", "options", "over_at", "resumed", "source", "started", "started_at",
+        "timer", "value",
     )  # fmt: skip
 
     def __init__(
@@ -109,11 +123,14 @@ class Call:
         self.counted = False  # among those in flight
         self.enter = judging.enter
         self.awaitable: Any = None  # what a plain function has given: its first attempt, still to be awaited
+        self.resumed: Resumed | None = None  # its first attempt, made by generated code, until the drivers have it
+        self.over_at: float | None = None  # when that attempt ended
+        self.timer: tuple[float, list[Any]] | None = None  # what bounded it
 
     def fork(self) -> Call:
         """A call of its own for work that may go on after this one has moved on."""
         child = Call.__new__(Call)
-        for slot in Call.__slots__:
+        for slot in Call.__slots__[1:]:
             setattr(child, slot, getattr(self, slot))
         child.leased = list(self.leased)
         return child
@@ -149,6 +166,12 @@ class Call:
             self.started -= 1
             raise DeadlineExceededError(f'Call to "{self.name}" rejected: its caller has gone on; nothing was sent.')
         now = self.clock.now()
+        resumed = self.resumed
+        if resumed is None:
+            self.over_at = None
+        else:
+            self.over_at = now
+            now = now if resumed.began is None else resumed.began
         if self.log is not None:
             self.mark = [now]
             self.log.append(self.mark)
@@ -162,10 +185,30 @@ class Call:
         if self.awaitable is not None:
             given, self.awaitable = self.awaitable, None
             return given
+        if self.resumed is not None:
+            return self._first()
         if self.idempotency_key is None:
             return self.fn(*self.args, **self.kwargs)
         with using_idempotency_key(self.idempotency_key):
             return self.fn(*self.args, **self.kwargs)
+
+    def unsent(self) -> None:
+        """Raise what came between before the function of a resumed call was called; nothing if nothing did."""
+        resumed = self.resumed
+        if resumed is not None and not resumed.sent and resumed.error is not None:
+            self.resumed = None
+            raise resumed.error
+
+    def _first(self) -> Any:
+        """The end of the attempt that generated code has made."""
+        resumed, self.resumed = self.resumed, None
+        assert resumed is not None
+        if resumed.error is None:
+            return resumed.value
+        try:
+            raise resumed.error
+        finally:
+            del resumed  # a local of a frame in the error's own traceback would keep both alive
 
     def let_go(self) -> None:
         """Nobody will await what the function gave: it was refused, or another's answer serves. Closes a coroutine.
@@ -184,7 +227,9 @@ class Call:
 
     def elapsed(self) -> float:
         """Seconds since the attempt began; 0 if it did not."""
-        return 0.0 if self.started_at is None else max(0.0, self.clock.now() - self.started_at)
+        if self.started_at is None:
+            return 0.0
+        return max(0.0, (self.clock.now() if self.over_at is None else self.over_at) - self.started_at)
 
     def surfacing(self, rejection: RejectedError) -> BaseException:
         """What leaves the pipeline in place of a refusal.
@@ -197,162 +242,3 @@ class Call:
             return rejection
         note(last, f"seawall: a further attempt was refused: {rejection}")
         return last
-
-
-class Judging(Protocol):
-    """What a pipeline knows about the meaning of results and errors."""
-
-    bus: Bus
-
-    def judge(self, error: BaseException | None, value: Any) -> Verdict:
-        """The verdict on a finished attempt."""
-
-    def label(self, error: BaseException | None, value: Any) -> str:
-        """A short name for what failed that cannot hold a secret."""
-
-    def hint(self, error: BaseException | None, value: Any) -> float | None:
-        """Seconds the dependency asks to wait, or None."""
-
-    def enter(self, call: Call) -> None:
-        """The call begins: counts it among those in flight, or refuses it because the program is shutting down."""
-
-    def on_attempt(self, call: Call, error: BaseException | None, verdict: Verdict) -> None:
-        """Told once of every attempt that began and ended."""
-
-
-class Policy(Protocol):
-    """What all policies have in common for the drivers."""
-
-    shape: Shape
-    name: str
-    clock: Clock
-    bus: Bus
-    key: KeyRule | None
-    cost: CostRule | None
-    shadow: bool
-
-    def refuse(self, rejection: Rejection) -> RejectedError:
-        """The error for a refusal."""
-
-
-class Guard(Policy, Protocol):
-    """Says yes or no at once: breaker, rate limit."""
-
-    def acquire(self, ask: Ask) -> Permit | Rejection:
-        """Leave for one call."""
-
-    def begin(self, permit: Permit) -> None:
-        """The call starts now."""
-
-    def record(
-        self, permit: Permit, verdict: Verdict, duration: float, *, cause: str = "", retry_after: float | None = None
-    ) -> None:
-        """End the permit."""
-
-    def verdict(self, call: Call, error: BaseException | None) -> Verdict:
-        """This guard's own view of how the call ended."""
-
-
-class Queue(Policy, Protocol):
-    """Says yes, no, or wait: bulkhead, waiting rate limit."""
-
-    def enter(self, ask: Ask, make_waiter: Callable[[], Waiter]) -> Permit | Parked | Rejection:
-        """A permit, a place in the queue with a waiter in it, or a refusal."""
-
-    def claim(self, place: Parked) -> Permit | Parked | Rejection:
-        """What has become of a place."""
-
-    def abandon(self, place: Parked) -> None:
-        """The one who waited goes away."""
-
-    def leave(self, permit: Permit, verdict: Verdict, *, retry_after: float | None = None) -> None:
-        """The call has ended."""
-
-
-class Again(Protocol):
-    """A loop's answer: wait and try again."""
-
-    @property
-    def delay(self) -> float:
-        """Seconds."""
-
-
-class Instead(Protocol):
-    """A loop's other answer: take what one of these functions gives in place of the failed call's value."""
-
-    timeout: float | None  #: seconds each may take
-
-    def sources(self) -> Iterator[Callable[[], Any]]:
-        """Functions that give the value, or an awaitable of it, in the order they are tried."""
-
-    def answered(self) -> None:
-        """The source taken last has given the value."""
-
-    def failed(self, error: Exception) -> None:
-        """The source taken last has failed."""
-
-    def end(self) -> Any:
-        """No source had an answer: raises, or gives the value of the failed call."""
-
-
-class LoopRun(Protocol):
-    """A loop policy's state for one logical call."""
-
-    def after(self, call: Call, error: Exception | None) -> Again | Instead | None:
-        """What to do after an attempt; None lets its result or error through."""
-
-    def abandon(self) -> None:
-        """The call was cut short by an interrupt or a cancellation: in a wait, in line, or under way."""
-
-    def drained(self, call: Call, error: Exception | None) -> None:
-        """The wait was cut short because the program is going away: the last end of the call is let through."""
-
-
-class Loop(Policy, Protocol):
-    """Decides after each attempt: retry, fallback."""
-
-    def start(self, call: Call) -> LoopRun:
-        """Begin one logical call."""
-
-
-class RaceRun(Protocol):
-    """A race policy's state for one call."""
-
-    until: float
-    threaded: bool
-
-    def ended(self, error: BaseException | None) -> BaseException | None:
-        """The call is back; the error to raise in place of `error`, or None to leave things as they are."""
-
-    def late(self) -> BaseException:
-        """The error for a call that was cut short."""
-
-    def scope(self) -> AbstractContextManager[object]:
-        """Sets the ambient deadline for what runs inside."""
-
-    def expired(self) -> RejectedError | None:
-        """The refusal if there is no time left to begin at all."""
-
-
-class Race(Policy, Protocol):
-    """Runs a call against time: timeout, deadline."""
-
-    def start(self, call: Call, colour: Literal["sync", "async"]) -> RaceRun:
-        """Begin one race."""
-
-    def workers(self) -> Workers:
-        """The bounded threads for calls that are to be left behind."""
-
-
-class Workers(Protocol):
-    """Bounded worker threads for calls that can be left behind."""
-
-    def run(self, call: Call, step: Callable[[Call], Any], race: RaceRun) -> Any:
-        """The value of `step`, what it raised, or the race's own error once the time is up."""
-
-
-class Lingering(Protocol):
-    """A worker thread that was left behind."""
-
-    def when_ended(self, action: Callable[[], object]) -> bool:
-        """Run `action` once the thread has ended; False if it already has."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from seawall.core.permit import Permit
-    from seawall.drive.call import Guard
+    from seawall.drive.protocols import Guard
 
 
 class ManualPermit:

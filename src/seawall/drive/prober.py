@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from seawall.core.permit import Ask, Rejection
 from seawall.core.verdict import Verdict
-from seawall.drive.call import Guard
+from seawall.drive.protocols import Guard
 from seawall.errors.classify import label
 
 if TYPE_CHECKING:

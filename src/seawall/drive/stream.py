@@ -19,7 +19,8 @@ from seawall.drive.marks import note
 from seawall.drive.passage import Passage
 
 if TYPE_CHECKING:
-    from seawall.drive.call import Again, Call, Instead, LoopRun, RaceRun
+    from seawall.drive.call import Call
+    from seawall.drive.protocols import Again, Instead, LoopRun, RaceRun
     from seawall.machines.stream import StreamTimer
 
 

@@ -16,18 +16,20 @@ from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.permit import Parked, Permit, Rejection, Waiter
 from seawall.core.verdict import Verdict
 from seawall.drive.cached import cache
-from seawall.drive.call import AwaitableFound, Call, Guard, Instead, Loop, LoopRun, Queue, Race
+from seawall.drive.call import AwaitableFound, Call
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from seawall.core.clock import Clock
+    from seawall.drive.protocols import Guard, Instead, Loop, LoopRun, Queue, Race
 
 Step = Callable[[Call], Any]
 
 
 def invoke(call: Call) -> Any:
     """The innermost step: the function itself."""
+    call.unsent()
     call.begin()
     try:
         value = call.run()
@@ -56,7 +58,12 @@ class Guarded:
 
     def __enter__(self) -> None:
         call = self._call
-        granted = self._guard.acquire(call.ask(self._guard, held=True))
+        resumed = call.resumed
+        granted: Permit | Rejection
+        if resumed is None:
+            granted = self._guard.acquire(call.ask(self._guard, held=True))
+        else:
+            granted = self._guard.adopt(resumed)
         self._permit: Permit | None = None
         if not isinstance(granted, Rejection):
             self._permit = granted
@@ -118,7 +125,11 @@ class Queued:
     def __enter__(self) -> None:
         queue = self._queue
         self._call.lingering = None  # a thread left behind by an attempt before this one has its own slot
-        granted = queue.enter(self._call.ask(queue), ThreadWaiter)
+        granted: Permit | Parked | Rejection
+        if self._call.resumed is None:
+            granted = queue.enter(self._call.ask(queue), ThreadWaiter)
+        else:
+            granted = queue.adopt(self._call.resumed)
         if isinstance(granted, Parked) and not queue.shadow:
             granted = self._wait(granted)
         self._permit: Permit | Parked | None = None

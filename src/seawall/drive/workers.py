@@ -17,7 +17,8 @@ from seawall.core.permit import Rejection
 
 if TYPE_CHECKING:
     from seawall.core.errors import RejectedError
-    from seawall.drive.call import Call, RaceRun
+    from seawall.drive.call import Call
+    from seawall.drive.protocols import RaceRun
 
 
 class Worker:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seawall.errors.quota_headers import from_quota_headers
 from seawall.errors.reading import header, http_date, usable
 from seawall.errors.status import headers_of, status_of
 
@@ -69,6 +68,8 @@ def _from_headers(headers: Mapping[str, str], status: int | None, wall: float) -
         until = http_date(text)
         if until is not None:
             return max(0.0, until - here)
+    from seawall.errors.quota_headers import from_quota_headers  # late: a pipeline has loaded it when it was made
+
     return from_quota_headers(headers, status, here)
 
 

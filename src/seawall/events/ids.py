@@ -12,7 +12,6 @@ which it takes as well: `r-7f3a1c` may be asked for as `r-7f3a1c52d0`.
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 from seawall.core.chance import system_chance
@@ -20,7 +19,7 @@ from seawall.core.chance import system_chance
 SHORT = 6  #: digits shown
 LONG = 16  #: digits there are
 
-_FORM = re.compile(rf"[rt]-[0-9a-f]{{{SHORT},{LONG}}}")
+_FORM = rf"[rt]-[0-9a-f]{{{SHORT},{LONG}}}"
 
 
 def new_worker() -> str:
@@ -30,7 +29,9 @@ def new_worker() -> str:
 
 def is_id(text: str) -> bool:
     """Whether a text has the form of an id, short or long."""
-    return _FORM.fullmatch(text) is not None
+    import re  # late: no call needs it
+
+    return re.fullmatch(_FORM, text) is not None
 
 
 def long_id(kind: str, policy: str, name: str, number: int, worker: str) -> str:

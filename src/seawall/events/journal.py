@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count, islice, repeat
+from operator import add, itemgetter
 from typing import Any, NamedTuple
 
 from seawall.core.fork import renew_after_fork
@@ -31,6 +32,7 @@ from seawall.events.words import describe
 _FAILURES = frozenset({CallFailed, CallSlow, CallTimedOut, RetryGaveUp})
 _EFFECTS = frozenset({CallRejected, CallShadowed, FallbackUsed, RetryScheduled})
 
+_moment = itemgetter(2)  # of a raw event
 _Kept = tuple[int, float, str, str, RawEvent]  # number in the journal, wall, source, worker, event
 
 
@@ -105,7 +107,7 @@ class Journal:
     """
 
     __slots__ = ("__weakref__", "_changes", "_effects", "_failures", "_lock", "_numbers", "_successes", "appended",
-                 "fallen", "fallen_until", "worker")  # fmt: skip
+                 "before_reading", "fallen", "fallen_until", "worker")  # fmt: skip
 
     def __init__(self, capacity: int = 4096, seconds: int = 3600) -> None:
         self._changes: deque[_Kept] = deque(maxlen=capacity)
@@ -118,12 +120,13 @@ class Journal:
         #: How many entries have given way, by the name of their event; off by one where two threads met.
         self.fallen: Counter[str] = Counter()
         self.fallen_until = 0.0  #: wall time of the newest entry that has given way; 0 while none has
-        self._lock = threading.Lock()  # for the counts, which are read and written back
+        self.before_reading: list[Callable[[], None]] = []  #: bring in what is still to be counted
+        self._lock = threading.RLock()  # for the counts, which are read and written back
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """A new lock in the child, which is another worker; what the parent did stays in it under its own name."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.worker = new_worker()
 
     def append(self, wall: float, raw: RawEvent, source: str = "", worker: str | None = None) -> None:
@@ -138,22 +141,44 @@ class Journal:
         ring.append((number, wall, source, self.worker if worker is None else worker, raw))
         self.appended = max(self.appended, number)  # another thread may have come later and be through already
 
+    def append_refusals(self, raws: Sequence[RawEvent], epoch: float) -> None:
+        """Keep many refusals of this process; `epoch` is what makes their moments wall times."""
+        ring, kept = self._effects, len(raws)
+        over = len(ring) + kept - (ring.maxlen or 0)
+        gone = list(islice(ring, max(0, over)))
+        if gone:
+            self.fallen.update(map(_kind_name, gone))
+            self.fallen_until = max(self.fallen_until, gone[-1][1])
+        walls = map(add, map(_moment, raws), repeat(epoch))
+        ring.extend(zip(islice(self._numbers, kept), walls, repeat(""), repeat(self.worker), raws))
+        self.appended = max(self.appended, ring[-1][0])
+
     def add_entry(self, entry: Entry) -> None:
         """Keep an event that another program reported."""
         self.append(entry.wall, (type(entry.event), *entry.event), entry.source, entry.worker)
 
     def count_success(self, wall: float) -> None:
         """Count one successful call in the second of `wall`."""
-        second = int(wall)
+        self.count_successes(int(wall), 1)
+
+    def count_successes(self, second: int, count: int) -> None:
+        """Count so many successful calls in a second since the epoch, which may be over."""
         counts = self._successes
         with self._lock:
-            if counts and counts[-1][0] == second:
-                counts[-1][1] += 1
-            else:
-                counts.append([second, 1])
+            place = len(counts)
+            while place and counts[place - 1][0] > second:
+                place -= 1
+            if place and counts[place - 1][0] == second:
+                counts[place - 1][1] += count
+            elif place == len(counts):
+                counts.append([second, count])
+            elif len(counts) < (counts.maxlen or 0):
+                counts.insert(place, [second, count])
 
     def successes(self) -> list[tuple[int, int]]:
         """(second since the epoch, successful calls) for the seconds kept, oldest first."""
+        for look in self.before_reading:
+            look()
         with self._lock:
             return [(second, count) for second, count in self._successes]
 
@@ -169,6 +194,8 @@ class Journal:
 
         `after` leaves out as many as had been appended at an earlier look.
         """
+        for look in self.before_reading:
+            look()
         kept = heapq.merge(*(sorted(ring, key=_number) for ring in self._rings()), key=_number)
         found = [
             Entry(wall, source, inflate(raw), worker)
@@ -191,3 +218,9 @@ class Journal:
 def _number(kept: _Kept) -> int:
     """Its place in the journal."""
     return kept[0]
+
+
+def _kind_name(kept: _Kept) -> str:
+    """What its event is called."""
+    name: str = kept[4][0].__name__
+    return name

@@ -86,6 +86,7 @@ def _refusal(e: Any) -> str:
         "shutting_down": "the program is shutting down",
         "workers": "all worker threads for timeouts are taken",
         "unreachable": "the wait would be longer than allowed",
+        "reentered": "a signal handler asked in the middle of a decision",
     }
     return str(reasons.get(e.reason, e.reason))
 

@@ -20,9 +20,11 @@ forced state "observe" is the exception: the machine goes on as before below it,
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 
-from seawall.core.permit import Ask, Permit, Rejection
+from seawall.core.permit import Ask, Permit, Rejection, unheld
 from seawall.core.verdict import Verdict
 from seawall.events.types import CallRejected, CallShadowed, CircuitForced
 from seawall.machines.breaker_options import LEAST_SHARE, Forced
@@ -56,6 +58,7 @@ class Breaker(Circuit):
             return self._reject("trials_busy", min(ends) - now if ends else None, now)
         permit = self._permit(now)
         permit.kind = "trial"
+        permit.driven = ask.held
         if not ask.held:
             permit.expires_at = now + self.options.lease
         self.trials[permit.id] = permit
@@ -148,6 +151,42 @@ class Breaker(Circuit):
         elif evidence is not None:
             recent = list(self.causes)[-int(evidence["failures"]) :] if evidence["failures"] else []
             self._to_open("tripped", {**evidence, "causes": dict(Counter(recent))}, now, retry_after)
+
+    def evidence_of_refusal(self, now: float) -> dict[str, object]:
+        """What every refusal shows from now on, as long as it stays open."""
+        state = self.below(now) if self.forced is None else self.word(now)
+        return {"state": state, "since": self.opened_at, **self.evidence}
+
+    def admits(self, now: float) -> bool:
+        """Whether a call would be let through now; changes nothing but what time has ended."""
+        self._settle_time(now)
+        if self.options.shadow or (self.forced is not None and self.forced.state != "open"):
+            return True
+        if self.forced is not None or (self.state == "open" and now < self.retry_at):
+            return False
+        return self.state != "half-open" or self.score.room(len(self.trials))
+
+    def lost(self) -> list[Permit]:
+        """Trials whose driver a signal handler has kept, by raising, from ending them."""
+        return [trial for trial in unheld(self.trials.values()) if trial.driven]
+
+    def succeeded(self, durations: Sequence[float], at: float) -> None:
+        """Take in calls of this era that succeeded and were told later; see `Tracker.add_successes`."""
+        self.tally.counts["success"] += len(durations)
+        for tracker in self.trackers:
+            tracker.add_successes(durations, at)
+
+    def quiet_until(self, now: float) -> float:
+        """Up to which moment successes may be told later; in the past unless it is simply closed."""
+        if self.state != "closed" or self.forced is not None or self.ramp_from is not None or self.options.shadow:
+            return -math.inf
+        return min((tracker.quiet_until(now) for tracker in self.trackers), default=math.inf)
+
+    def adopt(self, era: int, at: float) -> Permit:
+        """The permit of a call that began at a moment of an era, when this was quiet."""
+        permit = self._permit(at)
+        permit.era = era
+        return permit
 
     def _trial_ended(self, failed: bool, duration: float, now: float, retry_after: float | None) -> None:
         """Judge one more trial; a slow one has failed."""

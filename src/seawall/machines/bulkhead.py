@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Sequence
+from operator import mul
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from seawall.core.permit import Ask, Parked, Permit, Rejection
@@ -23,6 +25,9 @@ Order = Literal["fifo", "lifo", "adaptive"]
 ADAPTIVE_AFTER = 1.0  #: seconds that somebody has been waiting, after which an adaptive queue serves the last first
 KNOWN_AFTER = 10  #: calls whose time must be known before an expected wait is believed
 WEIGHT = 0.1  #: of the newest call in the mean service time
+STEPS = 32  #: calls up to which the mean is carried on one by one
+REMEMBERED = 128  #: calls after which one weighs nothing: 0.9^128 is a millionth
+WEIGHTS = [WEIGHT * (1 - WEIGHT) ** (REMEMBERED - 1 - place) for place in range(REMEMBERED)]  #: the oldest first
 
 
 class BulkheadOptions(NamedTuple):
@@ -48,8 +53,8 @@ class BulkheadMachine:
     """Who is inside and who waits. Moments are seconds on one clock."""
 
     __slots__ = (
-        "asked", "busy_since", "ends", "era", "finished", "inside", "line", "name", "next_id", "options", "queued",
-        "service", "shared",
+        "asked", "busy_since", "ends", "era", "finished", "inside", "lent", "line", "name", "next_id", "options",
+        "queued", "service", "shared",
     )  # fmt: skip
 
     def __init__(self, name: str, options: BulkheadOptions, shared: Shared | None = None) -> None:
@@ -60,6 +65,7 @@ class BulkheadMachine:
         self.next_id = 0
         self.asked = 0
         self.inside: dict[int, Permit] = {}
+        self.lent = 0  # slots that others hand out by themselves, in use or not
         self.line: deque[Parked] = deque()  # in order of coming, with those who are gone in between
         self.ends: list[tuple[float, int, Parked]] = []  # a heap of the times that run out
         self.queued = 0  # of those in line who are not gone
@@ -83,6 +89,11 @@ class BulkheadMachine:
         return self.shared.stale_results
 
     @property
+    def room(self) -> int:
+        """Free slots; below zero while there are more in use than there should be."""
+        return self.options.limit - len(self.inside) - self.lent
+
+    @property
     def waiting(self) -> list[Parked]:
         """Who waits, in order of coming."""
         return [place for place in self.line if not place.gone]
@@ -92,7 +103,7 @@ class BulkheadMachine:
         self.asked += 1
         self._drop_expired(now)
         options = self.options
-        if len(self.inside) < options.limit and not self.queued:
+        if self.room > 0 and not self.queued:
             return self._admit(now)
         max_wait = options.max_wait
         if options.queue == 0 or (max_wait is not None and max_wait <= 0):
@@ -154,26 +165,50 @@ class BulkheadMachine:
         del retry_after
         if permit.settled:
             return []
-        permit.settled = True
         if permit.era != self.era:
+            permit.settled = True
             self.shared.stale_results += 1
             return []
-        if self.inside.pop(permit.id, None) is None:
+        if permit.kind == "quiet":  # its slot is back already
+            permit.settled = True
+            if verdict is not Verdict.UNSENT:
+                self.passed([max(0.0, now - permit.admitted_at)])
             return []
-        self.shared.inside -= 1
-        if verdict is Verdict.UNSENT:
-            self.counts["allowed"] -= 1
-        else:
-            took = max(0.0, now - permit.admitted_at)
-            self.finished += 1
-            self.service += (took - self.service) * max(WEIGHT, 1 / self.finished)
+        if permit.id not in self.inside:
+            return []
+        shared, unsent = self.shared, verdict is Verdict.UNSENT
+        # NB: no call in these lines, so no signal handler comes between them
+        permit.settled = True
+        del self.inside[permit.id]
+        shared.inside -= 1
+        shared.counts["allowed"] -= unsent
+        if not unsent:
+            self._took(max(0.0, now - permit.admitted_at))
         return self.fill(now)
+
+    def _took(self, seconds: float) -> None:
+        """A call has taken so long."""
+        self.finished += 1
+        self.service += (seconds - self.service) * max(WEIGHT, 1 / self.finished)
+
+    def passed(self, durations: Sequence[float]) -> None:
+        """Take in calls that had lent slots and have ended, with how long they took."""
+        count = len(durations)
+        self.asked += count
+        self.counts["allowed"] += count
+        if count >= STEPS and self.finished >= 1 / WEIGHT:
+            recent = durations[-REMEMBERED:]  # what came before weighs nothing any more
+            self.service = self.service * (1 - WEIGHT) ** count + sum(map(mul, recent, WEIGHTS[-len(recent) :]))
+            self.finished += count
+            return
+        for seconds in durations:
+            self._took(seconds)
 
     def fill(self, now: float) -> list[Parked]:
         """Give free slots to those who wait, in order. Returns whom to wake."""
         woken: list[Parked] = []
         self._drop_expired(now)
-        while self.queued and len(self.inside) < self.options.limit:
+        while self.queued and self.room > 0:
             place = self.line.pop() if self._last_first(now) else self.line.popleft()
             if place.gone:
                 continue
@@ -215,11 +250,13 @@ class BulkheadMachine:
 
     def _admit(self, now: float) -> Permit:
         """Hand out a slot."""
+        shared = self.shared
         self.next_id += 1
         permit = Permit(self.next_id, self.era, "normal", now)
+        # NB: no call in these lines, so no signal handler comes between them
         self.inside[permit.id] = permit
-        self.shared.inside += 1
-        self.counts["allowed"] += 1
+        shared.inside += 1
+        shared.counts["allowed"] += 1
         return permit
 
     def _drop_expired(self, now: float) -> None:
@@ -246,7 +283,7 @@ class BulkheadMachine:
     def _reject(self, reason: str, now: float, expected: float = 0.0) -> Rejection:
         """A refusal, counted and reported."""
         evidence: dict[str, object] = {
-            "in_flight": len(self.inside),
+            "in_flight": len(self.inside) + self.lent,
             "limit": self.options.limit,
             "queued": self.queued,
         }
@@ -262,5 +299,6 @@ class BulkheadMachine:
         for place in self.line:
             place.gone = True
         self.inside = {}
+        self.lent = 0
         self.line, self.ends, self.queued = deque(), [], 0
         self.outbox.clear()

@@ -11,8 +11,10 @@ token bucket does.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from seawall.machines.shared import STEPS, latest_start
 from seawall.machines.waiting import Line
 
 if TYPE_CHECKING:
@@ -23,10 +25,11 @@ class Gcra(Line):
     """The state of one limit; see `Line` for what callers ask of it."""
 
     __slots__ = ("tat",)
+    certain = Line.unit
     options: RateOptions
 
-    def __init__(self, name: str, options: RateOptions, shared: Shared | None = None) -> None:
-        super().__init__(name, options, shared)
+    def __init__(self, key: Hashable, options: RateOptions, shared: Shared | None = None) -> None:
+        super().__init__(key, options, shared)
         self.tat = -math.inf
 
     @property
@@ -38,12 +41,26 @@ class Gcra(Line):
         rate, burst = self.options.rate, self.options.burst
         if cost > burst:
             return math.inf
-        return max(start, self.tat + (cost - burst) / rate)
+        moment = self.tat + (cost - burst) / rate
+        return start if moment - start <= self.unit / rate else moment
 
     def _take(self, cost: float, at: float) -> float:
         before = self.tat
         self.tat = max(at, self.tat) + cost / self.options.rate
         return before
+
+    def _take_together(self, count: int, moment: float) -> None:
+        self.tat = max(moment, self.tat) + count / self.options.rate
+
+    def _take_many(self, moments: Sequence[float]) -> None:
+        step = 1.0 / self.options.rate
+        tat = self.tat
+        if len(moments) <= STEPS:
+            for moment in moments:
+                tat = max(moment, tat) + step
+        else:
+            tat = max(tat, latest_start(moments, step)) + len(moments) * step
+        self.tat = tat
 
     def _undo(self, cost: float, at: float, mark: Any) -> None:
         self.tat = mark

@@ -50,6 +50,27 @@ class RetryBudgetMachine:
         self._deposits += 1
         self.counts["deposits"] += 1
 
+    def deposit_late(self, at: float, count: int) -> None:
+        """So many first attempts were made in the bucket of a moment that may have passed."""
+        self.counts["deposits"] += count
+        index = int(at // (self.options.window / _BUCKETS))
+        buckets = self._buckets
+        place = len(buckets)
+        while place and buckets[place - 1][0] > index:
+            place -= 1
+        if place and buckets[place - 1][0] == index:
+            buckets[place - 1][1] += count
+        elif buckets and buckets[-1][0] - index >= _BUCKETS:
+            return  # it has left the window
+        else:
+            buckets.insert(place, [index, count, 0])
+        self._deposits += count
+
+    def steady_until(self, now: float) -> float:
+        """The moment at which the bucket of `now` ends."""
+        width = self.options.window / _BUCKETS
+        return (now // width + 1) * width * (1 - 1e-15)
+
     def withdraw(self, now: float) -> bool:
         """Book one retry; False, and nothing is booked, if the budget is spent."""
         if self.balance(now) < 1.0 - 1e-9:  # five deposits of 0.2 make one, whatever floats say

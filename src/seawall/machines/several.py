@@ -6,7 +6,7 @@ The moment is the latest of theirs: each limit, once it would let a call go, goe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seawall.machines.waiting import Line
@@ -33,8 +33,10 @@ class Several(Line):
     __slots__ = ("parts",)
     options: SeveralOptions
 
-    def __init__(self, name: str, parts: Sequence[Line], max_wait: float = 0.0, shared: Shared | None = None) -> None:
-        super().__init__(name, SeveralOptions(tuple(part.options for part in parts), max_wait), shared)
+    def __init__(
+        self, key: Hashable, parts: Sequence[Line], max_wait: float = 0.0, shared: Shared | None = None
+    ) -> None:
+        super().__init__(key, SeveralOptions(tuple(part.options for part in parts), max_wait), shared)
         self.parts = tuple(parts)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from seawall.machines.waiting import Line
@@ -15,17 +16,19 @@ from seawall.machines.waiting import Line
 if TYPE_CHECKING:
     from seawall.machines.shared import Shared, WindowOptions
 
+SHORT = 64  #: calls up to which a list is the better log: a deque starts with 600 bytes
+
 
 class SlidingLog(Line):
     """The state of one limit; see `Line` for what callers ask of it."""
 
     __slots__ = ("log", "total")
     options: WindowOptions
-    log: deque[tuple[float, float]]  # moment and cost of each call, ascending
+    log: list[tuple[float, float]] | deque[tuple[float, float]]  # moment and cost of each call, ascending
     total: float  # of the costs
 
-    def __init__(self, name: str, options: WindowOptions, shared: Shared | None = None) -> None:
-        super().__init__(name, options, shared)
+    def __init__(self, key: Hashable, options: WindowOptions, shared: Shared | None = None) -> None:
+        super().__init__(key, options, shared)
         self._empty(-math.inf)
 
     @property
@@ -35,11 +38,22 @@ class SlidingLog(Line):
 
     def _clock(self, now: float) -> float:
         at = super()._clock(now)
-        log, window = self.log, self.options.window
-        while log and log[0][0] + window <= at:
-            self.total -= log.popleft()[1]
-        if not log:
-            self.total = 0.0  # what rounding has left over
+        log, window, total = self.log, self.options.window, self.total
+        gone = 0
+        for moment, cost in log:
+            if moment + window > at:
+                break
+            total -= cost
+            gone += 1
+        if gone == len(log):
+            self._empty(at)  # and with it what rounding has left over
+        elif isinstance(log, list):
+            # NB: no call in these lines, so no signal handler comes between them
+            del log[:gone]
+            self.total = total
+        else:
+            for _ in range(gone):
+                self.total -= log.popleft()[1]
         return at
 
     def _when(self, cost: float, start: float) -> float:
@@ -60,6 +74,8 @@ class SlidingLog(Line):
             at = max(at, self.log[-1][0])
         self.log.append((at, cost))
         self.total += cost
+        if isinstance(self.log, list) and len(self.log) > SHORT:
+            self.log = deque(self.log)
 
     def _undo(self, cost: float, at: float, mark: Any) -> None:
         self.total -= self.log.pop()[1]
@@ -83,7 +99,7 @@ class SlidingLog(Line):
         return self.options.limit - self.total + gone
 
     def _empty(self, now: float) -> None:
-        self.log = deque()
+        self.log = []
         self.total = 0.0
 
     def _tune(self, options: WindowOptions, now: float) -> None:

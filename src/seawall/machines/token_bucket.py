@@ -12,9 +12,10 @@ gave back unsent in it.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 from typing import Any
 
-from seawall.machines.shared import RateOptions, Shared
+from seawall.machines.shared import STEPS, RateOptions, Shared, latest_start
 from seawall.machines.waiting import Line
 
 TokenBucketOptions = RateOptions
@@ -24,12 +25,13 @@ class TokenBucket(Line):
     """The state of one bucket; see `Line` for what callers ask of it."""
 
     __slots__ = ("at", "tokens")
+    certain = Line.unit
     options: RateOptions
     tokens: float  # there were so many
     at: float  # at this moment, which lies ahead while callers wait
 
-    def __init__(self, name: str, options: RateOptions, shared: Shared | None = None) -> None:
-        super().__init__(name, options, shared)
+    def __init__(self, key: Hashable, options: RateOptions, shared: Shared | None = None) -> None:
+        super().__init__(key, options, shared)
         self._empty(-math.inf)
 
     @property
@@ -47,6 +49,28 @@ class TokenBucket(Line):
         before = self.tokens, self.at
         self.tokens, self.at = self._level(at) - cost, at
         return before
+
+    def _take_together(self, count: int, moment: float) -> None:
+        at = max(self.at, moment)
+        self.tokens, self.at = self._level(at) - count, at
+
+    def _take_many(self, moments: Sequence[float]) -> None:
+        count = len(moments)
+        rate, burst = self.options.rate, self.options.burst
+        tokens, at = self.tokens, self.at
+        last = max(at, max(moments, default=at))
+        if count <= STEPS:
+            for moment in moments:
+                if moment > at:
+                    tokens, at = min(burst, tokens + (moment - at) * rate), moment
+                tokens -= 1.0
+        elif tokens + (last - at) * rate <= burst:  # never full in between, so it does not matter when
+            tokens -= count
+        else:
+            # debt after n calls = n − rate × (last − when it would have begun), were it never idle since
+            began = max(latest_start(moments, 1.0 / rate), at + (burst - tokens) / rate)
+            tokens, at = burst - max(0.0, count - (last - began) * rate), last
+        self.tokens, self.at = tokens, at
 
     def _undo(self, cost: float, at: float, mark: Any) -> None:
         self.tokens, self.at = mark

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +18,12 @@ class Tracker(Protocol):
 
     def add(self, failed: bool, duration: float, now: float) -> dict[str, Any] | None:
         """Take in one outcome; the evidence if the rule is met now, else None."""
+
+    def add_successes(self, durations: Sequence[float], at: float) -> None:
+        """Take in many successes none of which is slow, ended before the moment that `quiet_until` gave for `at`."""
+
+    def quiet_until(self, now: float) -> float:
+        """Up to which moment no success can meet the rule, however many come; in the past if the next one may."""
 
 
 class TripRule(Protocol):
@@ -60,6 +68,16 @@ class _Consecutive:
             return None
         return {"rule": "consecutive_failures", "failures": self.run}
 
+    def add_successes(self, durations: Sequence[float], at: float) -> None:
+        """See `Tracker.add_successes`."""
+        del durations, at
+        self.run = 0
+
+    def quiet_until(self, now: float) -> float:
+        """See `Tracker.quiet_until`."""
+        del now
+        return math.inf
+
 
 @dataclass(frozen=True, slots=True)
 class FailureCount:
@@ -103,6 +121,14 @@ class _Count:
         if len(self.failures) < self.threshold or now - self.failures[0] >= self.window:
             return None
         return {"rule": "failure_count", "failures": self.threshold, "window": self.window}
+
+    def add_successes(self, durations: Sequence[float], at: float) -> None:
+        """See `Tracker.add_successes`."""
+
+    def quiet_until(self, now: float) -> float:
+        """See `Tracker.quiet_until`."""
+        del now
+        return math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,3 +244,19 @@ class _Rate:
             "slow": counts.slow,
             "window": self.seconds,
         }
+
+    def add_successes(self, durations: Sequence[float], at: float) -> None:
+        """See `Tracker.add_successes`."""
+        self.window.add_successes(durations, at)
+
+    def quiet_until(self, now: float) -> float:
+        """See `Tracker.quiet_until`.
+
+        More successes make the share smaller. They can meet the rule all the same when they make up the number of calls
+        from which on it is judged, or when older ones leave the window meanwhile.
+        """
+        counts = self.window.counts(now)
+        hits = counts.failures if self.slower_than is None else counts.slow
+        if counts.calls < self.min_calls and hits / self.min_calls >= self.limit:
+            return -math.inf
+        return self.window.steady_until(now)

@@ -13,138 +13,21 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from seawall.core.permit import Ask, Parked, Permit, Rejection
 from seawall.core.verdict import Verdict
-from seawall.machines.shared import Shared
+from seawall.machines.resting import Resting
+from seawall.machines.shared import Booked, Place
 
 if TYPE_CHECKING:
-    from collections import deque
-
-    from seawall.events.types import RawEvent
+    from seawall.core.permit import Ask, Parked, Permit, Rejection
 
 
-class Booked(Permit):
-    """A permit that knows at which moment, on the machine's own time, its tokens were taken."""
+class Line(Resting):
+    """The base of every rate limit; its state is in `resting.py`."""
 
-    __slots__ = ("moment",)
-    moment: float
-
-
-class Place(Parked):
-    """A place in line: the moment it is booked for, on the machine's own time, and what undoes the booking."""
-
-    __slots__ = ("at", "mark")
-    at: float
-    mark: Any
-
-
-class Line:
-    """The base of every rate limit. Moments are seconds on one clock; a step back is taken as no time passing."""
-
-    __slots__ = ("asked", "era", "gate", "latest", "name", "next_id", "options", "seen", "shared", "skew", "waiting")
-    options: Any
-    unit: ClassVar[float] = 1e-9  #: tokens that rounding may lack
-
-    def __init__(self, name: str, options: Any, shared: Shared | None = None) -> None:
-        self.name = name
-        self.options = options
-        self.shared = shared or Shared()
-        self.seen = -math.inf  # the clock when last looked at
-        self.latest = -math.inf  # our own time when last looked at
-        self.skew = 0.0  # by how much it has stepped back so far: our own time never does
-        self.gate = -math.inf  # the dependency asked for a pause until then
-        self.era = 1
-        self.next_id = 0
-        self.asked = 0
-        self.waiting: list[Place] = []
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Calls by how they fared."""
-        return self.shared.counts
-
-    @property
-    def outbox(self) -> deque[RawEvent]:
-        """Events that are still to be published."""
-        return self.shared.outbox
-
-    @property
-    def stale_results(self) -> int:
-        """Results of calls that an earlier era had admitted."""
-        return self.shared.stale_results
-
-    # ------------------------------------------------- the algorithm's part
-
-    @property
-    def capacity(self) -> float:
-        """The largest cost that can ever be paid."""
-        raise NotImplementedError
-
-    def _when(self, cost: float, start: float) -> float:
-        """The first moment from `start` on at which `cost` can be taken; changes nothing. Infinite above capacity."""
-        raise NotImplementedError
-
-    def _take(self, cost: float, at: float) -> Any:
-        """Take it at that moment; returns what `_undo` needs. Moments come in ascending order."""
-        raise NotImplementedError
-
-    def _undo(self, cost: float, at: float, mark: Any) -> None:
-        """Undo the last `_take` that is left."""
-        raise NotImplementedError
-
-    def _give(self, cost: float, at: float, now: float) -> None:
-        """Give back what was taken at a moment and not used."""
-        raise NotImplementedError
-
-    def _level(self, at: float) -> float:
-        """Tokens left at a moment, below zero for what is promised."""
-        raise NotImplementedError
-
-    def _empty(self, now: float) -> None:
-        """Forget all that was taken."""
-        raise NotImplementedError
-
-    def _tune(self, options: Any, now: float) -> None:
-        """Settle under the old options and go on under others."""
-        raise NotImplementedError
-
-    def _halt(self, start: float, until: float) -> None:
-        """The dependency's pause from `start` to `until`; windows pass during it."""
-
-    def _evidence(self, cost: float, start: float) -> dict[str, object]:
-        """What a refusal shows."""
-        return {"tokens": round(self._level(start), 6), "cost": cost, **self._rates()}
-
-    def _rates(self) -> dict[str, object]:
-        """The limit in figures."""
-        raise NotImplementedError
-
-    # ---------------------------------------------------------------- time
-
-    def _clock(self, now: float) -> float:
-        """Our own time, which stands still when the clock steps back; all that lies ahead stays as far ahead."""
-        if now < self.seen:
-            by = self.seen - now
-            self.skew += by
-            for place in self.waiting:
-                place.entered_at -= by
-                if place.wake_at is not None:
-                    place.wake_at = place.until = place.wake_at - by
-        self.seen = now
-        # NB: a sum of floats may miss the moment before by a rounding, and fall into a window that was forgotten
-        self.latest = max(self.latest, now + self.skew)
-        return self.latest
-
-    def _close(self, at: float) -> float:
-        """What a float cannot tell from this moment."""
-        return 4 * math.ulp(abs(at) + self.skew)
-
-    def _start(self, now: float) -> float:
-        """From when on somebody new may go: after the pause, and nobody overtakes."""
-        start = max(now, self.gate)
-        return max(start, self.waiting[-1].at) if self.waiting else start
+    __slots__ = ()
 
     # ----------------------------------------------------------- decisions
 
@@ -181,10 +64,10 @@ class Line:
             return self._reject("deadline", lack, ask, now)
         if self.shared.shadow:  # it does not wait, but takes its turn all the same
             return self._grant(ask, moment, now)
-        self.next_id += 1
-        place = Place(self.next_id, ask, now, None, None)
+        self.shared.ids += 1
+        place = Place(self.shared.ids, ask, now, None, None)
         self._book(place, moment)
-        self.waiting.append(place)
+        self._stirred().waiting.append(place)
         self.shared.waiting += 1
         return place
 
@@ -254,16 +137,17 @@ class Line:
         if permit.era != self.era:
             self.shared.stale_results += 1
             return []
-        at = self._clock(now)
         if verdict is Verdict.UNSENT:
             assert isinstance(permit, Booked)
+            at = self._clock(now)
             self.shared.counts["allowed"] -= 1
             ahead = self._unbook(self._first(at))
             self._give(permit.cost, permit.moment, at)
             return self._rebook(ahead, at)
         if verdict is Verdict.THROTTLED and retry_after is not None:
+            at = self._clock(now)
             return self._pause(at, at + retry_after)
-        return []
+        return []  # not even the moment is looked at: to remember it would take memory for each key
 
     def begin(self, permit: Permit, now: float) -> None:
         """Nothing to do: tokens carry no lease."""
@@ -290,7 +174,7 @@ class Line:
 
     def renew(self) -> None:
         """A new era without waiters: what a forked child starts with. The level stays: the parent's calls were sent."""
-        self.era += 1
+        self.shared.era += 1
         at = self.latest
         self._unbook(self._first(at))
         for place in self.waiting:
@@ -298,8 +182,56 @@ class Line:
             if place.at <= at:
                 self._give(place.ask.cost, place.at, at)
         self.shared.waiting -= len(self.waiting)
-        self.waiting = []
+        if self.unrest is not None:
+            self.unrest.waiting = []
         self.outbox.clear()
+
+    # ------------------------------------------------------- handed out ahead
+
+    @property
+    def step(self) -> float:
+        """Seconds after which one more call may go; for a limit by rate."""
+        return 1.0 / float(self.options.rate)
+
+    def spare(self, now: float) -> int:
+        """How many calls of cost 1 may go from now on at any moment, whenever that is, if nobody else comes."""
+        at = self._clock(now)
+        if self.waiting or self.gate > at or self.shared.shadow:
+            return 0
+        return max(0, int(self._level(at) + self.certain))
+
+    def took(self, moments: Sequence[float], now: float) -> None:
+        """Calls of cost 1, of those that `spare` said may go, have gone at these moments, the last not after `now`."""
+        at = self._clock(now)
+        count, shared = len(moments), self.shared
+        self._take_many([min(moment + self.skew, at) for moment in moments] if self.skew else moments)
+        # NB: no call in these lines, nor at the end of `_take_many`, so no signal handler comes between them
+        self.asked += count
+        shared.counts["allowed"] += count
+
+    def took_at_once(self, count: int, moment: float, now: float) -> None:
+        """So many have gone, the last at that moment, and it makes no difference when the others did."""
+        at = self._clock(now)
+        shared = self.shared
+        self._take_together(count, min(moment + self.skew, at))
+        # NB: see `took`
+        self.asked += count
+        shared.counts["allowed"] += count
+
+    def _take_together(self, count: int, moment: float) -> None:
+        """Take so many tokens at a moment; changes the state in its last step."""
+        raise NotImplementedError
+
+    def _take_many(self, moments: Sequence[float]) -> None:
+        """Take one token at each of these moments; changes the state in its last step."""
+        raise NotImplementedError
+
+    def adopt(self, era: int, cost: float, at: float, now: float) -> Booked:
+        """The permit of a call that took its tokens so."""
+        self.shared.ids += 1
+        permit = self._permit(self.shared.ids, cost, min(at + self.skew, self._clock(now)), now)
+        permit.era = era
+        return permit
 
     # ------------------------------------------------------------ the line
 
@@ -315,7 +247,7 @@ class Line:
 
     def _unbook(self, first: int) -> list[Place]:
         """Undo what is booked from that number on."""
-        ahead = self.waiting[first:]
+        ahead = list(self.waiting[first:])
         for place in reversed(ahead):
             self._undo(place.ask.cost, place.at, place.mark)
         return ahead
@@ -336,7 +268,7 @@ class Line:
 
     def _remove(self, place: Place) -> None:
         """Take a place out of the line."""
-        self.waiting.remove(place)
+        self._stirred().waiting.remove(place)
         self.shared.waiting -= 1
 
     def _pause(self, at: float, until: float) -> list[Parked]:
@@ -358,9 +290,11 @@ class Line:
     def _grant(self, ask: Ask, moment: float, now: float) -> Permit:
         """Hand out tokens."""
         self._take(ask.cost, moment)
-        self.next_id += 1
-        self.shared.counts["allowed"] += 1
-        return self._permit(self.next_id, ask.cost, moment, now)
+        shared = self.shared
+        # NB: no call in these lines, so no signal handler comes between them
+        shared.ids += 1
+        shared.counts["allowed"] += 1
+        return self._permit(shared.ids, ask.cost, moment, now)
 
     def _permit(self, id: int, cost: float, moment: float, now: float) -> Booked:
         """A permit for tokens taken at a moment."""

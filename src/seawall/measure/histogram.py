@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import Protocol
 
 from seawall.core.snapshot import HistogramData
 
@@ -11,6 +12,24 @@ DURATION_BOUNDS: tuple[float, ...] = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0,
     30.0, 60.0, 120.0,
 )  # fmt: skip
+
+
+class Counted(Protocol):
+    """Many values, counted by somebody else."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    @property
+    def total(self) -> float:
+        """Their sum."""
+
+    def within(self, bound: float) -> bool:
+        """Whether none is above a bound."""
+
+    def buckets(self, bounds: tuple[float, ...]) -> list[int]:
+        """How many of them fall into each bucket."""
 
 
 class Histogram:
@@ -31,6 +50,16 @@ class Histogram:
         """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def add(self, batch: Counted) -> None:
+        """Count many values."""
+        total = self.total + batch.total
+        if batch.within(self.bounds[0]):
+            self.counts[0] += batch.count
+            self.total = total
+            return
+        counts = [here + more for here, more in zip(self.counts, batch.buckets(self.bounds), strict=True)]
+        self.counts, self.total = counts, total
 
     def data(self) -> HistogramData:
         """A copy of the counts as plain data."""

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple
+
+
+def _before(moment: float) -> float:
+    """A moment surely before one that was computed with roundings."""
+    return moment - 8 * math.ulp(moment)
 
 
 class WindowCounts(NamedTuple):
@@ -54,6 +62,22 @@ class CountWindow:
             old_failed, old_slow, _ = self._ring.popleft()
             self._count(old_failed, old_slow, -1)
 
+    def add_successes(self, durations: Sequence[float], at: float) -> None:
+        """Put in many that neither failed nor were slow. `at` is not used."""
+        del at
+        count = len(durations)
+        if count < self.size:
+            for duration in durations:
+                self.add(False, False, duration, 0.0)
+        else:  # it holds nothing else from now on; their mean stands for each
+            self._ring = deque(repeat((False, False, sum(durations) / count), self.size))
+            self._failures = self._slow = self._slow_failures = 0
+
+    def steady_until(self, now: float) -> float:
+        """The moment at which something leaves without anything coming."""
+        del now
+        return math.inf
+
     def _count(self, failed: bool, slow: bool, step: int) -> None:
         """Add one outcome to the sums, or take it out."""
         self._failures += step * failed
@@ -103,6 +127,17 @@ class TumblingWindow:
         self._expire(now)
         return self._counts
 
+    def add_successes(self, durations: Sequence[float], at: float) -> None:
+        """Put in many that neither failed nor were slow."""
+        del at  # the window has begun, and lasts beyond them: see `steady_until`
+        here = self._counts
+        self._counts = here._replace(calls=here.calls + len(durations), duration=here.duration + sum(durations))
+
+    def steady_until(self, now: float) -> float:
+        """The moment at which the window ends; in the past if none has begun."""
+        self._expire(now)
+        return -math.inf if self._began is None else _before(self._began + self.length)
+
     def _expire(self, now: float) -> None:
         """Forget all if the time is up; a clock that went back begins anew."""
         if self._began is not None and not 0 <= now - self._began < self.length:
@@ -131,24 +166,30 @@ class TimeWindow:
 
     def add(self, failed: bool, slow: bool, duration: float, now: float) -> None:
         """Put in one outcome."""
+        self._put(WindowCounts(1, int(failed), int(slow), int(failed and slow), duration), now)
+
+    def add_successes(self, durations: Sequence[float], at: float) -> None:
+        """Put in many that neither failed nor were slow, all in the bucket of `at`."""
+        self._put(WindowCounts(len(durations), duration=sum(durations)), at)
+
+    def steady_until(self, now: float) -> float:
+        """The moment at which the bucket of `now` ends, and the oldest may leave."""
+        return _before((now // self._width + 1) * self._width)
+
+    def _put(self, more: WindowCounts, now: float) -> None:
+        """Add to the bucket of `now`."""
         self._expire(now)
         index = int(now // self._width)
         if self._buckets and self._buckets[-1][0] >= index:
             index, present = self._buckets.pop()  # a clock that stood still or went back adds to the newest bucket
-        else:
-            present = WindowCounts()
-        self._buckets.append(
-            (
-                index,
-                WindowCounts(
-                    present.calls + 1,
-                    present.failures + failed,
-                    present.slow + slow,
-                    present.slow_failures + (failed and slow),
-                    present.duration + duration,
-                ),
+            more = WindowCounts(
+                present.calls + more.calls,
+                present.failures + more.failures,
+                present.slow + more.slow,
+                present.slow_failures + more.slow_failures,
+                present.duration + more.duration,
             )
-        )
+        self._buckets.append((index, more))
 
     def counts(self, now: float) -> WindowCounts:
         """What is in the window."""

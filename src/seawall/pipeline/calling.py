@@ -6,13 +6,13 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from seawall.core.outcome import Outcome
 from seawall.drive.call import NO_OPTIONS, Call, CallOptions
-from seawall.drive.sync_stream import Stream
 from seawall.pipeline.kinds import is_async, kind_of, label_of
 
 if TYPE_CHECKING:
+    from seawall.core.outcome import Outcome
     from seawall.drive.aio_stream import AsyncStream
+    from seawall.drive.sync_stream import Stream
     from seawall.pipeline.compose import Pipeline
 
 P = ParamSpec("P")
@@ -131,6 +131,8 @@ class Calls:
 
     def _stream(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stream[Any]:
         """A stream of plain code."""
+        from seawall.drive.sync_stream import Stream  # late: loaded when the pipeline was made
+
         pipeline = self._pipeline
         pipeline._check_stream()
         pipeline._check_sync()
@@ -160,7 +162,9 @@ class Calls:
         kind = kind_of(pipeline.name, fn)
         if kind in {"plain", "generator"}:
             pipeline._check_sync()
-        wrapped = _WRAPPERS[kind](self, fn)
+        wrapped = pipeline._generated.function(fn, kind) if self._options is NO_OPTIONS else None
+        if wrapped is None:
+            wrapped = _WRAPPERS[kind](self, fn)
         wrapped.pipeline = pipeline
         if kind in {"generator", "async_generator"}:
             wrapped.__seawall_kind__ = kind
@@ -230,6 +234,8 @@ class Bound(Calls):
 
 def _outcome(call: Call, value: Any, error: Exception | None) -> Outcome[Any]:
     """The outcome of a finished call."""
+    from seawall.core.outcome import Outcome  # late: loaded when the pipeline was made
+
     return Outcome(
         value,
         error,

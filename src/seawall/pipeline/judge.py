@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from seawall.core.clock import Clock
     from seawall.core.snapshot import HistogramData
     from seawall.drive.call import Call
+    from seawall.drive.quiet import Batch, Quiet, Refusal
     from seawall.events.bus import Bus
 
 Classify = Callable[[BaseException | None, Any], Verdict | None]
@@ -33,31 +35,44 @@ class Judge:
         bus: where failures are published.
         clock: gives the wall time.
         classify: the user's rule, asked first; None from it means the default rules.
+        measure: whether calls that succeed on the quiet path are counted.
     """
 
     __slots__ = (
         "__weakref__",
+        "_calls",
         "_classify",
         "_counts",
         "_durations",
+        "_last",
+        "_last_told",
         "_lock",
         "_number",
-        "_running",
         "bus",
         "clock",
         "deciding",
+        "measure",
         "name",
+        "overridden",
+        "quiet",
         "slow",
     )
 
-    def __init__(self, name: str, bus: Bus, clock: Clock, classify: Classify | None) -> None:
+    def __init__(
+        self, name: str, bus: Bus, clock: Clock, classify: Classify | None = None, *, measure: bool = True
+    ) -> None:
         self.name = name
+        self.measure = measure
+        self.overridden: Callable[[], object] = bool  #: whether the pipeline is, by an operator
+        self.quiet: Quiet | None = None  #: where generated code counts its calls
         self.bus = bus
         self.clock = clock
         self._classify = classify
         self.slow: tuple[float, str] | None = None  #: seconds above which a success is slow, and which rule says so
+        self._last: Batch | None = None
+        self._last_told: Sequence[Refusal] = ()
         self._lock = threading.RLock()  # a finaliser may count a call while this thread counts another
-        self._running = 0  # guarded by _lock
+        self._calls: dict[int, weakref.ref[Call]] = {}  # in flight; one that is lost to a signal handler dies here too
         self.deciding = threading.RLock()  #: of the pipeline's overrides: which hold, and whose turn it is to end
         self._begin()
 
@@ -67,38 +82,46 @@ class Judge:
         self._durations = Histogram()
         self._number = 0
 
+    @property
+    def has_rule(self) -> bool:
+        """Whether the user has a rule of their own for errors and answers."""
+        return self._classify is not None
+
+    def usual(self) -> bool:
+        """Whether calls may go by without being looked at one by one."""
+        return not self.overridden()
+
     def enter(self, call: Call) -> None:
         """A logical call begins; `finished`, or `leave`, is its end.
 
         Raises:
             ShuttingDownError: if the program is shutting down.
         """
-        with self._lock:
-            closing = self.bus.closing is not None
-            if not closing:
-                self._running += 1
-                call.counted = True
-        if closing:
+        self._calls[id(call)] = weakref.ref(call)  # first: a shutdown says that it closes and then looks
+        if self.bus.closing is not None and call.resumed is None:
+            self._calls.pop(id(call), None)
             raise self._shutting_down()
+        call.counted = True
 
     def leave(self, call: Call) -> None:
         """A call is no longer among those in flight."""
-        with self._lock:
-            self._left(call)
+        self._left(call)
         closing = self.bus.closing
         if closing is not None:
             closing.set()
 
     def _left(self, call: Call) -> None:
-        """Take a call out of those in flight; needs the lock."""
-        if call.counted:
-            call.counted = False
-            self._running = max(0, self._running - 1)  # a fork may have forgotten it
+        """Take a call out of those in flight."""
+        call.counted = False
+        self._calls.pop(id(call), None)
 
     def running(self) -> int:
         """Calls in flight."""
-        with self._lock:
-            return self._running
+        quiet = 0 if self.quiet is None else self.quiet.running()
+        for number, call in list(self._calls.items()):
+            if call() is None:
+                self._calls.pop(number, None)
+        return len(self._calls) + quiet
 
     def _shutting_down(self) -> ShuttingDownError:
         """Report a refused call, and build the error."""
@@ -195,18 +218,50 @@ class Judge:
         with self._lock:
             self._counts[what] += 1
             self._durations.observe(max(0.0, now - call.entered_at))
-            self._left(call)
+        self._left(call)
         if self.bus.closing is not None:
             self.bus.closing.set()
+        quiet = self.quiet
+        if quiet is not None:
+            if quiet.due(now):
+                quiet.lend()
+            quiet.relieve()
 
     def counts(self) -> tuple[dict[str, int], HistogramData]:
         """Counts and durations of logical calls so far."""
+        if self.quiet is not None:
+            self.quiet.harvest()
         with self._lock:
             return {f"calls.{what}": count for what, count in self._counts.items()}, self._durations.data()
+
+    def take_in(self, batch: Batch) -> None:
+        """Calls have succeeded on the quiet path."""
+        if not self.measure or batch is self._last:
+            return
+        count = batch.count
+        self.bus.journal.count_successes(batch.second, count)
+        with self._lock:
+            self._durations.add(batch)
+            # NB: no call in these lines, nor at the end of `add`, so no signal handler comes between them
+            self._counts["success"] += count
+            self._last = batch
+
+    def take_refusals(self, refusals: Sequence[Refusal]) -> None:
+        """Generated code has refused these calls, in no time."""
+        count = len(refusals)
+        with self._lock:
+            if refusals is not self._last_told:
+                # NB: no call in these lines, so no signal handler comes between them
+                self._counts["rejected"] += count
+                self._durations.counts[0] += count
+                self._last_told = refusals
 
     @contextmanager
     def rebound(self, clock: Clock) -> Iterator[None]:
         """Run on another clock, counting afresh, inside the block."""
+        quiet = self.quiet
+        if quiet is not None:
+            quiet.rebind(clock)
         with self._lock:
             before = self.clock, self._counts, self._durations, self._number
             self.clock = clock
@@ -214,6 +269,8 @@ class Judge:
         try:
             yield
         finally:
+            if quiet is not None:
+                quiet.rebind(before[0])
             with self._lock:
                 self.clock, self._counts, self._durations, self._number = before
 
@@ -221,4 +278,4 @@ class Judge:
         """A new lock in the child; the counts go on from the parent's, and nothing is in flight."""
         self._lock = threading.RLock()
         self.deciding = threading.RLock()
-        self._running = 0
+        self._calls = {}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import Any, Literal
 
 Kind = Literal["plain", "coroutine", "generator", "async_generator"]
 
-_SPECIAL = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR | inspect.CO_COROUTINE
+_SPECIAL = 0x20 | 0x200 | 0x80  # CO_GENERATOR, CO_ASYNC_GENERATOR and CO_COROUTINE of `inspect`, which is loaded late
 
 
 def kind_of(name: str, fn: Any) -> Kind:
@@ -28,7 +27,12 @@ def kind_of(name: str, fn: Any) -> Kind:
         found: Kind = known
         return found
     code = getattr(fn, "__code__", None)
-    if code is not None and not code.co_flags & _SPECIAL:  # plain, unless marked (`inspect.markcoroutinefunction`)
+    plain = code is not None and not code.co_flags & _SPECIAL
+    if plain and not getattr(fn, "__dict__", True):
+        return "plain"
+    import inspect  # late: it takes long to load; a pipeline has loaded it when it was made
+
+    if plain:  # unless marked (`inspect.markcoroutinefunction`)
         return "coroutine" if inspect.iscoroutinefunction(fn) else "plain"
     if not callable(fn):
         raise TypeError(f"{name}: {fn!r} cannot be called; give a function, method, partial or callable object")
@@ -57,6 +61,8 @@ def is_async(name: str, fn: Any) -> bool:
 
 def _innermost(fn: Any) -> Any:
     """The function that runs in the end when `fn` is called."""
+    import inspect  # late: see `kind_of`
+
     while True:
         if isinstance(fn, functools.partial):
             fn = fn.func

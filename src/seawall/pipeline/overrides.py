@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from types import CellType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from seawall.core.errors import ConfigurationError
@@ -101,6 +102,9 @@ class Override:
         return ", ".join(part for part in (repr(self.changes), self.limits) if part)
 
 
+#: What generated code asks whether overrides hold in its context; None until the first one in this process.
+looking = CellType(None)
+
 _active: ContextVar[tuple[tuple[str | None, Changes], ...]] = ContextVar("seawall_overrides", default=())
 
 
@@ -162,6 +166,7 @@ def override(
     """
     made = changes(disable, attempts, timeout, deadline)
     _refuse_nothing(made)
+    looking.cell_contents = _active.get
     token = _active.set((*_active.get(), (name, made)))
     try:
         yield
@@ -228,6 +233,8 @@ class Overridable:
         one = Override(made, owner, reason, until, limits, undo)
         with self._judge.deciding:
             self._operator = (*self._operator, one)
+        if self._judge.quiet is not None:
+            self._judge.quiet.disturb()
         self._judge.publish(OverrideSet, repr(one), owner, reason, expires_in)
         return one
 

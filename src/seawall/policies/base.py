@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import math
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
@@ -23,8 +24,17 @@ from seawall.events.types import CallRejected, CallShadowed, RawEvent
 from seawall.events.words import describe
 
 if TYPE_CHECKING:
+    from types import CellType
+
+    from seawall.core.permit import Permit
     from seawall.core.snapshot import PolicySnapshot
-    from seawall.drive.call import CostRule, KeyRule, Shape
+    from seawall.drive.call import Resumed
+    from seawall.drive.protocols import CostRule, KeyRule, Shape
+    from seawall.drive.quiet import Batch, Quiet, Refusal
+
+ARRIVED = 4  #: batches that wait to be counted, until the next call that asks the machines counts them
+
+MANY: Any = object()  #: in place of a kind in the outbox: many refusals follow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,9 +74,14 @@ class PolicyBase:
         self.bus: Bus = default_bus
         # Reentrant, because a garbage collection may finalise an abandoned coroutine while this very thread decides.
         self._lock: Any = threading.RLock()
-        self._draining = threading.Lock()
+        self._turn: list[None] = [None]  # whose turn it is to publish takes this; see `drive/supply.py`
+        self._turns = iter(self._turn.pop, 0)
         self._late: deque[Callable[[], object]] = deque()  # what such a finaliser left to be done after the decision
-        self._alone: weakref.WeakSet[OnClock] = weakref.WeakSet()
+        self._alone: OnClock | None = None
+        self._quiets: tuple[weakref.ref[Quiet], ...] = ()
+        self._last: Batch | Sequence[Refusal] | None = None
+        self._arrived: list[Batch | Sequence[Refusal]] = []  # calls that succeeded on a quiet path, still to be counted
+        self._epoch = 0  # how often the state has been another's
         PolicyBase._begin(self)
         renew_after_fork(self)
 
@@ -109,7 +124,11 @@ class PolicyBase:
         """A new era in the child: locks are new, nothing is in flight, inherited permits are stale."""
         torn = not self._lock.acquire(blocking=False)  # another thread of the parent was in the middle of a decision
         self._lock = threading.RLock()
-        self._draining = threading.Lock()
+        self._turn[:] = [None]
+        for one in self._quiets:
+            quiet = one()
+            if quiet is not None:
+                quiet.after_fork()  # first: its lock may be one that another thread held
         self._late.clear()
         self._outbox.clear()
         if torn:
@@ -129,23 +148,36 @@ class PolicyBase:
     def rebound(self, clock: Clock) -> Iterator[None]:
         """Run on another clock, from a fresh state, inside the block; clock and state of now return after it."""
         with ExitStack() as stack:
-            for pipeline in list(self._alone):
-                stack.enter_context(pipeline.rebound(clock, policies=False))
+            if self._alone is not None:
+                stack.enter_context(self._alone.rebound(clock, policies=False))
             before, state = self.clock, self._fresh()
             self.clock = clock
             try:
                 yield
             finally:
                 with self._lock:
+                    self._put_aside()
                     self.clock = before
                     vars(self).update(state)
+                    self._state_changed()
 
     def _fresh(self) -> dict[str, Any]:
         """Start afresh; returns the state of before."""
         with self._lock:
+            self._put_aside()
             before = {name: getattr(self, name) for name in self._state}
             self._begin()
+            self._state_changed()
             return before
+
+    def _state_changed(self) -> None:
+        """The state is another's from now on: what points at it must follow. Needs the lock."""
+
+    def _put_aside(self) -> None:
+        """The state of now is about to be another: count what is still to be counted. Needs the lock."""
+        self._catch_up()
+        self._disturb()
+        self._epoch += 1
 
     # ---------------------------------------------------------- events
 
@@ -173,18 +205,43 @@ class PolicyBase:
 
     def _publish(self) -> None:
         """Hand the outbox to the bus, unlocked: one thread at a time drains it in order, others leave theirs to it."""
-        while self._late:
-            self._late.popleft()()
+        if self._late and not self._lock._is_owned():
+            while self._late:
+                self._late.popleft()()
         outbox = self._outbox
-        while outbox and self._draining.acquire(blocking=False):
+        while outbox:
+            done = False
             try:
-                while outbox:
-                    raw = outbox.popleft()
-                    if self.shadow and raw[0] is CallRejected:
-                        raw = (CallShadowed, *raw[1:])
-                    self.bus.publish(raw)
-            finally:
-                self._draining.release()
+                for _ in self._turns:
+                    try:
+                        while outbox:
+                            raw = outbox.popleft()
+                            if raw[0] is MANY:
+                                self.bus.publish_refusals(raw[1])
+                                continue
+                            if self.shadow and raw[0] is CallRejected:
+                                raw = (CallShadowed, *raw[1:])
+                            self.bus.publish(raw)
+                        done = True
+                    finally:
+                        self._turn.append(None)
+                    break
+            except IndexError:  # another thread, or a call further out in this one, is at it
+                pass
+            if not done:
+                return
+
+    def _inside(self) -> bool:
+        """Whether this very thread is in the middle of a decision: a signal handler, or a finaliser, asks for another.
+
+        Deciding then would change what is being looked at.
+        """
+        owned: bool = self._lock._is_owned()
+        return owned
+
+    def _amid(self) -> Rejection:
+        """The answer to a signal handler that asks in the middle of a decision of its own thread."""
+        return Rejection("reentered", 0.0, {"reason": "reentered"})
 
     def refuse(self, rejection: Rejection, error: type[RejectedError] | None = None) -> RejectedError:
         """The error for a refusal, in the words every other place uses; of another class than usual if one is given."""
@@ -200,6 +257,101 @@ class PolicyBase:
             retry_after=rejection.retry_after,
             evidence={"reason": rejection.reason, **evidence},
         )
+
+    # ------------------------------------------------------ quiet path
+
+    def quiet_features(self, colour: str) -> frozenset[str] | None:
+        """What generated code needs for it (see `drive/template.py`); None if calls must go through the drivers."""
+        del colour
+        return None
+
+    def quiet_cells(self) -> dict[str, CellType]:
+        """The cells that generated code reads of it, by name."""
+        return {}
+
+    def quiet_until(self, now: float) -> float:
+        """Up to which moment a success may be told later, in a batch; in the past if it may not."""
+        del now
+        return math.inf
+
+    def quiet_blocked(self) -> bool:
+        """Whether what `quiet_until` said last, that nothing may be told later, is sure to hold still; cheap."""
+        return False
+
+    def quiet_slow(self) -> float:
+        """Seconds above which a success is to be told by itself."""
+        return math.inf
+
+    def quiet_era(self) -> tuple[int, int]:
+        """What calls are admitted under; two numbers that together never come again."""
+        return self._epoch, 0
+
+    def attach(self, quiet: Quiet) -> None:
+        """A quiet path goes through this policy; it lives as long as its pipeline."""
+        with self._lock:
+            alive = (one for one in self._quiets if one() is not None)
+            self._quiets = (*alive, weakref.ref(quiet))
+
+    def take_in(self, batch: Batch | Sequence[Refusal]) -> None:
+        """Calls have succeeded or were refused on a quiet path; counted at the next look."""
+        if batch is self._last:  # told again, because a signal handler had raised the first time
+            return
+        # NB: no call in these lines, so no signal handler comes between them
+        self._arrived += [batch]
+        self._last = batch
+
+    def relieve(self) -> None:
+        """Count what has arrived, if that is much; nobody who calls this may have a lock."""
+        if len(self._arrived) >= ARRIVED and not self._lock._is_owned():
+            with self._lock:
+                self._absorb_all()
+
+    def quiet_refusals(self, left: float) -> bool:
+        """Whether generated code may refuse what a circuit refuses for so many seconds: nothing comes of it here."""
+        del left
+        return True
+
+    def tell(self) -> None:
+        """Publish what came of calls that generated code has refused."""
+
+    def _catch_up(self) -> None:
+        """Count what went the quiet path up to now; needs the lock."""
+        for one in self._quiets:
+            quiet = one()
+            if quiet is not None:
+                quiet.harvest()
+        self._absorb_all()
+
+    def _under_way(self) -> int:
+        """Calls on quiet paths that have begun and not ended, as far as they are counted."""
+        found = [one() for one in self._quiets]
+        return sum(quiet.running() for quiet in found if quiet is not None)
+
+    def _absorb_all(self) -> None:
+        """Count what has arrived; needs the lock."""
+        while self._arrived:
+            batch = self._arrived.pop(0)
+            if isinstance(batch, tuple):
+                self._absorb_refusals(batch)
+            else:
+                self._absorb(batch)  # type: ignore[arg-type]
+
+    def _absorb_refusals(self, refusals: Sequence[Refusal]) -> None:
+        """Count these calls, and have events of them published if they are this policy's; needs the lock."""
+
+    def _absorb(self, batch: Batch) -> None:
+        """Count these calls; needs the lock."""
+
+    def _disturb(self) -> None:
+        """From now on every call asks the machine, until it is quiet again."""
+        for one in self._quiets:
+            quiet = one()
+            if quiet is not None:
+                quiet.disturb()
+
+    def adopt(self, resumed: Resumed) -> Permit:
+        """The permit of an attempt that generated code has made."""
+        raise NotImplementedError
 
     # -------------------------------------------------------- snapshot
 

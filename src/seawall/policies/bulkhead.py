@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from types import CellType
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import BulkheadFullError, ConfigurationError
+from seawall.core.permit import Permit, unheld
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, whole
+from seawall.core.verdict import Verdict
 from seawall.machines.bulkhead import BulkheadMachine, BulkheadOptions, Order
 from seawall.policies.queueing import QueueingPolicy
 
 if TYPE_CHECKING:
-    from seawall.drive.call import KeyRule, Shape
+    from seawall.core.permit import Parked
+    from seawall.drive.call import Resumed
+    from seawall.drive.protocols import KeyRule, Shape
+    from seawall.drive.quiet import Batch
+    from seawall.machines.shared import Shared
 
 
 class Bulkhead(QueueingPolicy):
@@ -32,7 +40,8 @@ class Bulkhead(QueueingPolicy):
             bound holds for real waits only, as the estimate may be wrong.
         key: the name of an argument of the protected function, or a function of its arguments: a bulkhead for each
             value.
-        max_keys: keys kept at once, from 1, 10 000 by default; those with somebody inside or waiting go last.
+        max_keys: keys kept at once, from 1, 10 000 by default; those with somebody inside or waiting go last. From
+            1 024 on, a sixteenth of the keys, by their hash, has a sixteenth of the room and a lock of its own.
         key_ttl: seconds after which an unused key is forgotten, above 0, an hour by default.
         public_keys: whether keys may be written down; by default events and metrics show a hash.
         shadow: True decides, counts and reports, but lets everybody through.
@@ -64,6 +73,7 @@ class Bulkhead(QueueingPolicy):
         name: str | None = None,
     ) -> None:
         super().__init__(name, key=key, max_keys=max_keys, key_ttl=key_ttl, public_keys=public_keys, shadow=shadow)
+        self._cells: dict[str, CellType] = {}
         whole("Bulkhead.max_concurrent", max_concurrent, 1)
         whole("Bulkhead.queue", queue, 0)
         if max_wait is not None:
@@ -86,8 +96,149 @@ class Bulkhead(QueueingPolicy):
         self.options = BulkheadOptions(max_concurrent, queue, max_wait, order, refuse_early)
         self._begin()
 
-    def _make(self, name: str) -> BulkheadMachine:
-        return BulkheadMachine(name, self.options, self._shared)
+    # --------------------------------------------------------- quiet path
+    #
+    # Free slots are lent to generated code as numbers in a list, whose `pop` and `append` are one step each, with and
+    # without a GIL. A slot is in use while it is not in the list. Who parks says so first and then looks into the list
+    # once more; who gives a slot back puts it there first and then looks whether anybody waits. So one of them sees the
+    # other.
+
+    _state = (*QueueingPolicy._state, "_free", "_unused", "_starts")
+    _free: list[int]
+    _unused: list[int]  # numbers that the machine itself has
+    _starts: list[float]  # when the call in each slot began
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._free, self._unused, self._starts = [], [], [0.0]
+
+    def _state_changed(self) -> None:
+        cells = self._cells
+        if cells:
+            cells["slots"].cell_contents = iter(self._free.pop, 0)
+            cells["free"].cell_contents = self._free
+            cells["starts"].cell_contents = self._starts
+            cells["waiting"].cell_contents = False
+
+    def quiet_features(self, colour: str) -> frozenset[str] | None:
+        """See `PolicyBase.quiet_features`: none with keys or in shadow."""
+        del colour
+        return None if self.key is not None or self.shadow else frozenset({"slots"})
+
+    def quiet_cells(self) -> dict[str, CellType]:
+        """See `PolicyBase.quiet_cells`."""
+        with self._lock:
+            if not self._cells:
+                self._cells = {name: CellType() for name in ("slots", "free", "starts", "waiting", "attend")}
+                self._cells["attend"].cell_contents = self._attend
+                self._state_changed()
+            return self._cells
+
+    def quiet_until(self, now: float) -> float:
+        """See `PolicyBase.quiet_until`: nobody overtakes those who wait."""
+        if self._inside():
+            return -math.inf
+        with self._lock:
+            self._offer(now)
+            return -math.inf if self._machine.queued else math.inf
+
+    def _take_back(self) -> bool:
+        """One slot from generated code; False if all that it has are in use. Needs the lock."""
+        machine = self._machine
+        try:
+            for number in self._cells["slots"].cell_contents:
+                # NB: no call in these lines, so no signal handler comes between them
+                self._unused += [number]
+                machine.lent -= 1
+                return True
+        except IndexError:
+            pass
+        return False
+
+    def _settle(self, now: float) -> None:
+        machine = self._machine
+        if machine is not None and machine.lent and machine.room <= 0:
+            self._catch_up()  # how long calls take decides who may wait
+            if not machine.queued:
+                self._take_back()
+
+    def _reclaim(self, machine: BulkheadMachine, now: float) -> list[Parked]:
+        if machine.room > 0 and not machine.queued:
+            return []
+        woken: list[Parked] = []
+        for lost in unheld(machine.inside.values()):
+            woken += machine.leave(lost, Verdict.UNSENT, now)
+        return woken or machine.fill(now)
+
+    def _look_again(self, now: float) -> list[Parked]:
+        machine = self._machine
+        woken: list[Parked] = []
+        if machine is None or not machine.lent:
+            return woken
+        self._cells["waiting"].cell_contents = True
+        self._disturb()
+        while (machine.queued or machine.room < 0) and self._take_back():
+            woken += machine.fill(now)
+        return woken
+
+    def _offer(self, now: float) -> None:
+        machine = self._machine
+        if not self._quiets or machine is None:
+            return
+        waiting = bool(machine.queued) or machine.room < 0
+        self._cells["waiting"].cell_contents = waiting
+        if waiting:
+            return
+        free, unused = self._free, self._unused
+        for _ in range(machine.room):
+            number = unused[-1] if unused else len(self._starts)
+            # NB: no call in these lines, so no signal handler comes between them
+            if unused:
+                del unused[-1]
+            else:
+                self._starts += [0.0]
+            machine.lent += 1
+            free += [number]
+
+    def _attend(self) -> None:
+        """A slot has come back while somebody was waiting: it goes to the next in line."""
+        if self._lock._is_owned():
+            self._put_off(self._attend)
+            return
+        with self._lock:
+            now = self.clock.now()
+            woken = self._look_again(now)
+            self._offer(now)
+        if woken:
+            self._wake(woken)
+        self._publish()
+
+    def adopt(self, resumed: Resumed) -> Permit:
+        """See `PolicyBase.adopt`."""
+        epoch, era = resumed.eras[id(self)]
+        began = self.clock.now() if resumed.began is None else resumed.began
+        with self._lock:
+            self._waits.observe(0.0)
+        return Permit(0, era if epoch == self._epoch else 0, "quiet", began)
+
+    def _absorb(self, batch: Batch) -> None:
+        self._waits.counts[0] += batch.count
+        self._machine.passed(batch.durations)
+
+    def _in_use(self) -> list[float]:
+        """Since when the slots are in use that generated code has; needs the lock."""
+        free = set(self._free)
+        free.update(self._unused)
+        return [began for number, began in enumerate(self._starts) if number and number not in free]
+
+    def _renew(self) -> None:
+        super()._renew()
+        if self._machine is not None:
+            self._free, self._unused, self._starts = [], [], [0.0]
+            self._state_changed()
+
+    def _make(self, name: str, shared: Shared) -> BulkheadMachine:
+        return BulkheadMachine(name, self.options, shared)
 
     def _needed(self, machine: BulkheadMachine, now: float) -> bool:
         return bool(machine.inside or machine.queued)
@@ -99,8 +250,7 @@ class Bulkhead(QueueingPolicy):
             ConfigurationError: if it is not a whole number from 1.
         """
         whole("Bulkhead.max_concurrent", max_concurrent, 1)
-        with self._lock:
-            self.options = self.options._replace(limit=max_concurrent)
+        self.options = self.options._replace(limit=max_concurrent)
         self._change(lambda machine, now: machine.resize(max_concurrent, now))
 
     def reset(self) -> None:
@@ -111,36 +261,55 @@ class Bulkhead(QueueingPolicy):
 
         With keys, the sums over all of them, and the largest saturation and ages.
         """
-        with self._lock:
-            now = self.clock.now()
-            machines: list[BulkheadMachine] = list(self._machines())
-            options = self.options
-            most = max((len(machine.inside) for machine in machines), default=0)
-            details: dict[str, Any] = {
-                "options": {"queue": options.queue, "max_wait": options.max_wait, "order": options.order}
-            }
-            if self.shadow:
-                details["options"] |= {"shadow": True}
-            queue_age = max((machine.queue_age(now) for machine in machines), default=0.0)
-            gauges = {
-                "in_flight": self._shared.inside,
-                "limit": options.limit,
-                "queued": self._shared.waiting,
-                "oldest": max((machine.oldest(now) for machine in machines), default=0.0),
-                "saturation": most / options.limit,
-                "queue_age": queue_age,
-            }
-            if self._table is not None:
-                gauges["keys"] = len(self._table)
-                details["busiest"] = self._busiest()
-            snapshot = PolicySnapshot(
-                kind=self.kind,
-                name=self.name,
-                pipelines=self.pipelines,
-                counters=self._counters(),
-                gauges=gauges,
-                histograms={"wait": self._waits.data()},
-                details=details,
-            )
+        woken, snapshot = self._holding(self._snapshot)
+        if woken:
+            self._wake(woken)
         self._publish()
         return snapshot
+
+    def _snapshot(self) -> tuple[list[Parked], PolicySnapshot]:
+        """The same, and whom to wake; needs all locks."""
+        woken: list[Parked] = []
+        now = self.clock.now()
+        self._catch_up()
+        machines: list[BulkheadMachine] = list(self._machines())
+        for machine in machines:
+            for lost in unheld(machine.inside.values()):
+                woken += machine.leave(lost, Verdict.UNSENT, now)
+        options = self.options
+        lent = self._in_use()
+        inside = self._sum(lambda one: one.inside) + len(lent)
+        most = max((len(machine.inside) for machine in machines), default=0) + len(lent)
+        oldest = max((machine.oldest(now) for machine in machines), default=0.0)
+        oldest = max(oldest, *(now - began for began in lent if began), 0.0)
+        details: dict[str, Any] = {
+            "options": {"queue": options.queue, "max_wait": options.max_wait, "order": options.order}
+        }
+        if self.shadow:
+            details["options"] |= {"shadow": True}
+        queue_age = max((machine.queue_age(now) for machine in machines), default=0.0)
+        gauges = {
+            "in_flight": inside,
+            "limit": options.limit,
+            "queued": self._sum(lambda one: one.waiting),
+            "oldest": oldest,
+            "saturation": most / options.limit,
+            "queue_age": queue_age,
+        }
+        if self.key is not None:
+            gauges["keys"] = sum(map(len, self._tables()))
+            details["busiest"] = self._busiest()
+        counters = self._counters()
+        counters["requests.allowed"] += len(lent)  # the others are counted when they have ended
+        waits = self._waits_data()
+        waits = waits._replace(counts=(waits.counts[0] + len(lent), *waits.counts[1:]))
+        snapshot = PolicySnapshot(
+            kind=self.kind,
+            name=self.name,
+            pipelines=self.pipelines,
+            counters=counters,
+            gauges=gauges,
+            histograms={"wait": waits},
+            details=details,
+        )
+        return woken, snapshot

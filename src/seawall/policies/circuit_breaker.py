@@ -20,8 +20,9 @@ from seawall.policies.circuit_options import check_keys, check_probe, half_open_
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
-    from seawall.drive.call import Call, KeyRule
+    from seawall.drive.call import Call
     from seawall.drive.prober import Probe, Prober
+    from seawall.drive.protocols import KeyRule
     from seawall.machines.trip import TripRule
 
 Classify = Callable[[BaseException | None, Any], Verdict | None]
@@ -150,6 +151,7 @@ class CircuitBreaker(CircuitHands):
         self._chance = chance
         self._lease_given = lease is not None
         self._attempt_limit: float | None = None
+        self._cells = {}
         options: dict[str, Any] = {**period, **back}
         self._options = BreakerOptions(rules, lease=60.0 if lease is None else float(lease), shadow=shadow, **options)
         self._record_types = record
@@ -170,16 +172,31 @@ class CircuitBreaker(CircuitHands):
 
     def acquire(self, ask: Ask = ASK) -> Permit | Rejection:
         """Leave for one call, or the reason why not. End the permit with `record`."""
+        if self._inside():
+            # nothing may be changed now: what a closed circuit lets through counts nothing, and any other refuses
+            return Permit(0, 0) if self.key is None and self._machine.state == "closed" else self._amid()
         with self._lock:
             now = self.clock.now()
-            granted = self._for_use(ask.key, now).acquire(ask, now)
+            self._recall_numbers()
+            machine = self._for_use(ask.key, now)
+            if machine.trials and not machine.score.room(len(machine.trials)):
+                for lost in machine.lost():
+                    machine.record(lost, Verdict.UNSENT, 0.0, now)
+            granted = machine.acquire(ask, now)
+            self._show_shut(now)
         self._publish()
         return granted
 
     def begin(self, permit: Permit) -> None:
         """The call starts now: a trial's lease runs from here."""
+        if self._inside():
+            self._put_off(self.begin, permit)
+            return
         with self._lock:
-            (permit.home or self._machine).begin(permit, self.clock.now())
+            now = self.clock.now()
+            self._recall_numbers()
+            (permit.home or self._machine).begin(permit, now)
+            self._show_shut(now)
         self._publish()
 
     def record(
@@ -198,10 +215,17 @@ class CircuitBreaker(CircuitHands):
             self._put_off(self.record, permit, verdict, duration, cause=cause, retry_after=retry_after)
             return
         with self._lock:
-            if not permit.settled and not verdict.neutral:
+            counts = not permit.settled and not verdict.neutral
+            if counts:
                 self._durations.observe(duration)
+                self._catch_up()  # what has succeeded until now comes first
             home = permit.home or self._machine
-            home.record(permit, verdict, duration, self.clock.now(), cause, retry_after)
+            now = self.clock.now()
+            self._recall_numbers()
+            home.record(permit, verdict, duration, now, cause, retry_after)
+            if counts and self._quiets:
+                self._bound_quiet(now)
+            self._show_shut(now)
         self._publish()
 
     def verdict(self, call: Call, error: BaseException | None) -> Verdict:
@@ -229,6 +253,19 @@ class CircuitBreaker(CircuitHands):
         return call.judge(error, None)
 
     # ------------------------------------------------ code that cannot be wrapped
+
+    def allows(self) -> bool:
+        """Whether a call would be let through now; takes nothing, so the next call may be refused all the same.
+
+        A question to ask before work that only makes sense with the dependency there. With keys: of a pin for all.
+        """
+        if self.clock.now() < self._shut_until:
+            return False
+        machine = self._machine
+        if machine.state == "closed" and machine.forced is None and machine.ramp_from is None:
+            return True
+        with self._lock:
+            return machine.admits(self.clock.now())
 
     def allow(self, key: Hashable = None) -> ManualPermit:
         """Leave for one call that is not made through the breaker; end it with its own methods.
@@ -275,6 +312,7 @@ class CircuitBreaker(CircuitHands):
     def shadow_begin(self) -> None:
         """See `PolicyBase.shadow_begin`."""
         super().shadow_begin()
+        self._disturb()
         with self._lock:
             self._set_options(self._options._replace(shadow=True))
 

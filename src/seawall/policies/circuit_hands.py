@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from seawall.core.errors import ConfigurationError
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration
+from seawall.core.verdict import Verdict
 from seawall.machines.breaker import Breaker
 from seawall.machines.breaker_options import FORCED_STATES, BreakerOptions, Forced, ForcedState, Tally
 from seawall.measure.histogram import Histogram
-from seawall.policies.base import PolicyBase
+from seawall.policies.circuit_quiet import CircuitQuiet
 from seawall.policies.circuit_reading import badness, counters, details, options, worst
 from seawall.policies.keyed import KeyTable, key_label
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 ALL: Final = type("ALL", (), {"__repr__": lambda _: "ALL"})()
 
 
-class CircuitHands(PolicyBase):
+class CircuitHands(CircuitQuiet):
     """The machines of a circuit breaker, and what people see and do of them.
 
     Without a key there is one machine, `_machine`. With one, that machine is only there for pins that hold for all
@@ -34,7 +35,7 @@ class CircuitHands(PolicyBase):
     _max_keys: int
     _key_ttl: float
     _public_keys: bool
-    _state = (*PolicyBase._state, "_durations", "_tally", "_machine", "_table", "_observing")
+    _state = (*CircuitQuiet._state, "_durations", "_tally", "_machine", "_table", "_observing")
 
     def _begin(self) -> None:
         super()._begin()
@@ -121,10 +122,12 @@ class CircuitHands(PolicyBase):
         """
         with self._lock:
             now = self.clock.now()
+            self._recall_numbers()
             self._machine.tick(now)
             worst_one = self._worst(now)
             worst_one.tick(now)
             word = worst_one.word(now)
+            self._show_shut(now)
         self._publish()
         return word
 
@@ -204,8 +207,11 @@ class CircuitHands(PolicyBase):
         with self._lock:
             now = self.clock.now()
             pin = Forced(state, owner, reason, None if expires_in is None else now + expires_in)
+            self._catch_up()
             self._one(key, now).force(pin, now)
             self._observe()
+            self._disturb()
+            self._show_shut(now)
         self._publish()
 
     def release(self, *, owner: str = "", reason: str = "released", key: Hashable = ALL) -> bool:
@@ -213,8 +219,11 @@ class CircuitHands(PolicyBase):
         with self._lock:
             now = self.clock.now()
             chosen = self._those(key)
+            self._catch_up()
             had = [machine.release(owner, now, reason) for machine in chosen]
             self._observe()
+            self._disturb()
+            self._show_shut(now)
         self._publish()
         return any(had)
 
@@ -230,20 +239,26 @@ class CircuitHands(PolicyBase):
         """Close the circuit, clear its counts and take off a pin."""
         with self._lock:
             now = self.clock.now()
+            self._catch_up()
             for machine in self._those(key):
                 machine.reset(now)
             self._observe()
+            self._disturb()
+            self._show_shut(now)
         self._publish()
 
     def _by_hand(self, action: Callable[[Breaker, float], None], key: Hashable) -> None:
         """One change by hand."""
         with self._lock:
             now = self.clock.now()
+            self._catch_up()
             if self._table is None or key is not ALL:
                 action(self._one(key, now), now)
             else:
                 for machine in list(self._table.machines()):
                     action(machine, now)
+            self._disturb()
+            self._show_shut(now)
         self._publish()
 
     def _one(self, key: Hashable, now: float) -> Breaker:
@@ -272,6 +287,7 @@ class CircuitHands(PolicyBase):
                 machine.name = self._name_of(key)
 
     def _renew(self) -> None:
+        self._recall_numbers()
         for machine in self._every():
             machine.renew()
 
@@ -279,6 +295,10 @@ class CircuitHands(PolicyBase):
         """The breaker at this moment, with keys the sum of all and the worst of them; see `PolicyBase.snapshot`."""
         with self._lock:
             now, wall = self.clock.now(), self.clock.wall()
+            self._catch_up()
+            for one in self._every():
+                for lost in one.lost():
+                    one.record(lost, Verdict.UNSENT, 0.0, now)
             self._machine.tick(now)
             self._observe()
             machine = self._worst(now)
@@ -303,6 +323,7 @@ class CircuitHands(PolicyBase):
                 histograms={"duration": self._durations.data()},
                 details=more,
             )
+            self._show_shut(now)
         self._publish()
         return snapshot
 

@@ -16,7 +16,8 @@ from seawall.events.types import FallbackUsed
 from seawall.policies.base import PolicyBase
 
 if TYPE_CHECKING:
-    from seawall.drive.call import Call, Shape
+    from seawall.drive.call import Call
+    from seawall.drive.protocols import Shape
 
 Produce = Callable[["Call", BaseException | None], Any]
 
@@ -88,6 +89,16 @@ class Fallback(PolicyBase):
     def start(self, call: Call) -> _Run:
         """Begin one logical call."""
         return _Run(self)
+
+    def quiet_features(self, colour: str) -> frozenset[str] | None:
+        """See `PolicyBase.quiet_features`: nothing, as it has no part in a call that succeeds."""
+        del colour
+        return frozenset()
+
+    def quiet_refusals(self, left: float) -> bool:
+        """See `PolicyBase.quiet_refusals`: none, as it answers in their place."""
+        del left
+        return False
 
     def applies(self, call: Call, error: Exception | None) -> bool:
         """Whether the end of the call is one to answer in its place."""

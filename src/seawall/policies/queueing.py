@@ -1,23 +1,31 @@
-"""What rate limits and bulkheads share: a line in front, a machine for each key, one lock around a decision."""
+"""What rate limits and bulkheads share: a line in front, a machine for each key, a lock around a decision.
+
+Without keys there is one lock. With keys they are spread over stripes, each with a lock, a table and counts of its own;
+see `docs/adr/0012-keys.md`. Long, as which lock a step of the line takes has to be seen beside the step.
+"""
 
 from __future__ import annotations
 
+import functools
 import heapq
+import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seawall.core.errors import ConfigurationError
 from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
+from seawall.core.snapshot import HistogramData
 from seawall.core.validate import duration, text, whole
 from seawall.machines.shared import Shared
-from seawall.measure.histogram import Histogram
 from seawall.policies.base import PolicyBase
-from seawall.policies.keyed import KeyTable, key_label
+from seawall.policies.keyed import KeyTable, Locks, Stripe, key_label, stripe_of, stripes_for
 
 if TYPE_CHECKING:
     from seawall.core.verdict import Verdict
-    from seawall.drive.call import KeyRule
+    from seawall.drive.protocols import KeyRule
+
+T = TypeVar("T")
 
 BUSIEST = 10  #: keys that a snapshot tells apart
 DAY = 86400.0
@@ -34,9 +42,10 @@ class QueueingPolicy(PolicyBase):
         shadow: decide, count and report, but let everybody through.
     """
 
-    _state = (*PolicyBase._state, "_waits", "_shared", "_machine", "_table")
-    _machine: Any
-    _table: KeyTable[Any] | None
+    _state = (*PolicyBase._state, "_waits", "_shared", "_machine", "_stripes")
+    _machine: Any  # None with keys
+    _stripes: tuple[Stripe, ...]
+    _forking = False
 
     def __init__(
         self,
@@ -67,18 +76,28 @@ class QueueingPolicy(PolicyBase):
         self.max_keys = max_keys
         self.key_ttl = float(key_ttl)
         self.public_keys = public_keys
+        self._lock = self._new_lock()
+
+    def _new_lock(self) -> Any:
+        """What guards it; with keys also the locks of the stripes."""
+        return threading.RLock() if self.key is None else Locks(len(stripes_for(self.max_keys)))
 
     def _begin(self) -> None:
         super()._begin()
-        self._waits = Histogram()
-        self._shared = Shared(shadow=self.shadow)
-        self._outbox = self._shared.outbox
-        self._machine = self._make(self.name) if self.key is None else None
-        self._table = None
+        stripes = [Stripe(self._share(number)) for number in range(len(stripes_for(self.max_keys)))]
+        self._stripes = tuple(stripes if self.key is not None else stripes[:1])
+        self._shared, self._waits = stripes[0].shared, stripes[0].waits
+        self._machine = self._make(self.name, self._shared) if self.key is None else None
         if self.key is not None:
-            self._table = KeyTable(self._for_key, most=self.max_keys, ttl=self.key_ttl, needed=self._needed)
+            for stripe, most in zip(stripes, stripes_for(self.max_keys), strict=True):
+                make = functools.partial(self._for_key, shared=stripe.shared)
+                stripe.table = KeyTable(make, most=most, ttl=self.key_ttl, needed=self._needed)
 
-    def _make(self, name: str) -> Any:
+    def _share(self, number: int) -> Shared:
+        """What the machines of a stripe have in common; events are those of the policy."""
+        return Shared(shadow=self.shadow, outbox=self._outbox, numbers=self._numbers, stripe=number)
+
+    def _make(self, name: str, shared: Shared) -> Any:
         """A fresh machine."""
         raise NotImplementedError
 
@@ -86,25 +105,69 @@ class QueueingPolicy(PolicyBase):
         """Whether a key's machine holds what should not be forgotten."""
         raise NotImplementedError
 
-    def _for_key(self, key: Hashable) -> Any:
+    def _for_key(self, key: Hashable, shared: Shared) -> Any:
         """A fresh machine for a key."""
-        return self._make(self._key_name(key))
+        return self._make(self._key_name(key), shared)
 
     def _key_name(self, key: Hashable) -> str:
         """What a key is called in events and snapshots."""
         return f"{self.name}[{key_label(key, public=self.public_keys)}]"
 
-    def _home(self, key: Hashable, now: float) -> Any:
-        """The machine that decides on a key; needs the lock."""
-        return self._machine if self._table is None else self._table.get(key, now)
+    # ---------------------------------------------------------- the locks
 
-    def _seen(self, key: Hashable) -> Any:
-        """The machine of a key to read from, or None if it has none; needs the lock."""
-        return self._machine if self._table is None else self._table.peek(key)
+    def _number(self, key: Hashable) -> int:
+        """Which stripe a key is in.
+
+        Raises:
+            ConfigurationError: if the key has no hash.
+        """
+        return 0 if self.key is None else stripe_of(key, len(self._stripes))
+
+    def _lock_at(self, number: int) -> Any:
+        """What guards a stripe."""
+        return self._lock if self.key is None else self._lock.each[number]
+
+    def _lock_of(self, home: Any) -> Any:
+        """What guards the machine that a permit or a place came from; None stands for the only one."""
+        return self._lock if home is None else self._lock.each[home.shared.stripe]
+
+    def _reading(self, number: int) -> Any:
+        """What a reader of a stripe takes; one in the middle of a decision has a lock and waits for no other."""
+        return self._lock_at(number) if self.key is None else self._lock.mine() or self._lock.each[number]
+
+    def _holding(self, act: Callable[[], T]) -> T:
+        """Do something that concerns all stripes; in the middle of a decision it may only read, and takes no lock."""
+        if self.key is None:
+            with self._lock:
+                return act()
+        mine = self._lock.mine()
+        return self._under([self._lock, *self._lock.each] if mine is None else [mine], act)
+
+    def _under(self, locks: list[Any], act: Callable[[], T]) -> T:
+        """Do something under these locks, each with a `with` of its own, which no signal handler leaves half done."""
+        if not locks:
+            return act()
+        with locks.pop(0):
+            return self._under(locks, act)
+
+    # ---------------------------------------------------------- machines
+
+    def _home(self, key: Hashable, stripe: Stripe, now: float) -> Any:
+        """The machine that decides on a key; needs its lock."""
+        return self._machine if stripe.table is None else stripe.table.get(key, now)
+
+    def _seen(self, key: Hashable, stripe: Stripe) -> Any:
+        """The machine of a key to read from, or None if it has none; needs its lock."""
+        return self._machine if stripe.table is None else stripe.table.peek(key)
 
     def _machines(self) -> Iterator[Any]:
-        """All machines; needs the lock."""
-        return iter([self._machine]) if self._table is None else self._table.machines()
+        """All machines; needs all locks. With that of one stripe only, its machines: the others may be in motion."""
+        if self.key is None:
+            return iter([self._machine])
+        tables, mine = self._tables(), self._lock.mine()
+        if mine in self._lock.each:
+            tables = [tables[self._lock.each.index(mine)]]
+        return (machine for table in tables for machine in table.machines())
 
     def _owner(self, of: Permit | Parked) -> Any:
         """The machine that a permit or a place came from, whatever has become of its key."""
@@ -115,6 +178,26 @@ class QueueingPolicy(PolicyBase):
     def _check(self, ask: Ask) -> None:
         """Refuse what can never be admitted."""
 
+    def _settle(self, now: float) -> None:
+        """Take back what quiet paths have not used, as far as a decision needs it; needs the lock."""
+
+    def _offer(self, now: float) -> None:
+        """Let quiet paths have what is free; needs the lock."""
+
+    def _reclaim(self, machine: Any, now: float) -> list[Parked]:
+        """Find what a signal handler, by raising, has kept from being given back; whom to wake. Needs the lock."""
+        del machine, now
+        return []
+
+    def _look_again(self, now: float) -> list[Parked]:
+        """Somebody has just begun to wait: whom to wake, if something came back meanwhile. Needs the lock."""
+        del now
+        return []
+
+    def quiet_era(self) -> tuple[int, int]:
+        """See `PolicyBase.quiet_era`."""
+        return self._epoch, 0 if self._machine is None else self._machine.era
+
     def enter(self, ask: Ask, make_waiter: Callable[[], Waiter]) -> Permit | Parked | Rejection:
         """A permit, a place in line for a caller who may wait, or a refusal.
 
@@ -122,30 +205,44 @@ class QueueingPolicy(PolicyBase):
             ConfigurationError: if the call asks for more than can ever be had.
         """
         self._check(ask)
-        with self._lock:
-            now = self.clock.now()
-            machine = self._home(ask.key, now)
+        if self._inside():
+            return self._amid()
+        woken: list[Parked] = []
+        number = self._number(ask.key)
+        with self._lock_at(number):
+            stripe = self._stripes[number]
+            now = self.clock.now()  # after the stripe: `rebound` takes both back in the other order
+            self._settle(now)
+            machine = self._home(ask.key, stripe, now)
+            woken = self._reclaim(machine, now)
             granted: Permit | Parked | Rejection = machine.enter(ask, now)
             if not isinstance(granted, Rejection):
-                if self._table is not None:
+                if stripe.table is not None:
                     granted.home = machine
                 if isinstance(granted, Parked):
                     granted.waiter = make_waiter()
+                    woken += self._look_again(now)
                 else:
-                    self._waits.observe(0.0)
+                    stripe.waits.observe(0.0)
+            self._offer(now)
+        if woken:
+            self._wake(woken)
         self._publish()
         return granted
 
     def claim(self, place: Parked) -> Permit | Parked | Rejection:
         """What has become of a place."""
-        with self._lock:
+        with self._lock_of(place.home):
             now = self.clock.now()
+            self._settle(now)
             machine = self._owner(place)
             state: Permit | Parked | Rejection = machine.claim(place, now)
             if isinstance(state, Permit):
                 state.home = place.home
-                self._waits.observe(max(0.0, now - place.entered_at))
+                stripe = self._stripes[0 if place.home is None else place.home.shared.stripe]
+                stripe.waits.observe(max(0.0, now - place.entered_at))
             moved = machine.moved() if isinstance(state, Rejection) else []
+            self._offer(now)
         self._publish()
         if moved:
             self._wake(moved)
@@ -156,8 +253,11 @@ class QueueingPolicy(PolicyBase):
         if self._lock._is_owned():
             self._put_off(self.abandon, place)
             return
-        with self._lock:
-            woken = self._owner(place).abandon(place, self.clock.now())
+        with self._lock_of(place.home):
+            now = self.clock.now()
+            self._settle(now)
+            woken = self._owner(place).abandon(place, now)
+            self._offer(now)
         if woken:
             self._wake(woken)
         if self._late or self._outbox:
@@ -168,8 +268,11 @@ class QueueingPolicy(PolicyBase):
         if self._lock._is_owned():
             self._put_off(self.leave, permit, verdict, retry_after=retry_after)
             return
-        with self._lock:
-            woken = self._owner(permit).leave(permit, verdict, self.clock.now(), retry_after)
+        with self._lock_of(permit.home):
+            now = self.clock.now()
+            self._settle(now)
+            woken = self._owner(permit).leave(permit, verdict, now, retry_after)
+            self._offer(now)
         if woken:
             self._wake(woken)
         if self._late or self._outbox:
@@ -181,41 +284,92 @@ class QueueingPolicy(PolicyBase):
         while left:  # not by recursion: thousands may have waited on one loop
             place = left.popleft()
             if place.waiter is not None and not place.waiter.wake():
-                with self._lock:
+                with self._lock_of(place.home):
                     left.extend(self._owner(place).abandon(place, self.clock.now()))
 
     def _change(self, act: Callable[[Any, float], list[Parked]]) -> None:
         """Change every machine, and wake whom that concerns."""
-        with self._lock:
+        if self.key is not None and self._inside():
+            self._put_off(self._change, act)
+            return
+
+        def change() -> list[Parked]:
             now = self.clock.now()
+            self._settle(now)
             woken = [place for machine in self._machines() for place in act(machine, now)]
-        self._wake(woken)
+            woken += self._look_again(now)
+            self._offer(now)
+            return woken
+
+        self._wake(self._holding(change))
         self._publish()
 
     # ------------------------------------------------------------ the rest
 
+    def _fresh(self) -> dict[str, Any]:
+        """See `PolicyBase._fresh`: nobody is in the middle of a decision on any key meanwhile."""
+        return self._holding(super()._fresh)
+
+    def after_fork(self) -> None:
+        """See `PolicyBase.after_fork`."""
+        if self.key is None:
+            super().after_fork()
+            return
+        locks: Locks = self._lock
+        torn = not all(lock.acquire(blocking=False) for lock in (locks, *locks.each))
+        self._lock = self._new_lock()
+        self._forking = True  # the locks of the stripes come first
+        super().after_fork()
+        self._lock = self._new_lock()
+        self._forking = False
+        if torn:
+            self._fresh()
+        else:
+            self._renew()
+
     def _renamed(self) -> None:
-        if self._table is None:
+        if self.key is None:
             self._machine.name = self.name
         else:
-            for key, machine in self._table.items():
+            self._holding(self._rename_keys)
+
+    def _rename_keys(self) -> None:
+        """The names of keys follow the policy's."""
+        for table in self._tables():
+            for key, machine in table.items():
                 machine.name = self._key_name(key)
 
     def _renew(self) -> None:
+        if self._forking:
+            return
         for machine in self._machines():
             machine.renew()
-        self._shared.waiting = self._shared.inside = 0  # also those of keys that were let go
+        for stripe in self._stripes:
+            stripe.shared.waiting = stripe.shared.inside = 0  # also those of keys that were let go
+
+    def _sum(self, what: Callable[[Shared], int]) -> int:
+        """A number over all stripes."""
+        return sum(what(stripe.shared) for stripe in self._stripes)
+
+    def _waits_data(self) -> HistogramData:
+        """How long callers have waited, over all stripes."""
+        each = [stripe.waits.data() for stripe in self._stripes]
+        counts = zip(*(one.counts for one in each), strict=True)
+        return HistogramData(each[0].bounds, tuple(map(sum, counts)), sum(one.total for one in each))
 
     def _counters(self) -> dict[str, int]:
         """Counts over all keys, those that were let go included."""
-        counters = {f"requests.{what}": count for what, count in self._shared.counts.items()}
-        if self._table is not None:
-            counters["keys.evicted"] = self._table.evicted
+        each = [stripe.shared.counts for stripe in self._stripes]
+        counters = {f"requests.{what}": sum(one[what] for one in each) for what in each[0]}
+        if self.key is not None:
+            counters["keys.evicted"] = sum(table.evicted for table in self._tables())
         return counters
+
+    def _tables(self) -> list[KeyTable[Any]]:
+        """Those of the stripes."""
+        return [stripe.table for stripe in self._stripes if stripe.table is not None]
 
     def _busiest(self) -> dict[str, int]:
         """The keys that have asked most, with how often."""
-        if self._table is None:
-            return {}
-        top = heapq.nlargest(BUSIEST, self._table.machines(), key=lambda machine: machine.asked)
+        top = heapq.nlargest(BUSIEST, self._machines(), key=lambda machine: machine.asked)
         return {machine.name: machine.asked for machine in top}

@@ -2,77 +2,38 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import ConfigurationError, RateLimitedError
 from seawall.core.permit import ASK, Ask, Permit, Rejection
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, number
-from seawall.machines.fixed_window import FixedWindow
-from seawall.machines.gcra import Gcra
 from seawall.machines.several import Several, SeveralOptions
-from seawall.machines.shared import RateOptions, WindowOptions
-from seawall.machines.sliding_counter import SlidingCounter
-from seawall.machines.sliding_log import SlidingLog
-from seawall.machines.token_bucket import TokenBucket
-from seawall.policies.queueing import DAY, QueueingPolicy
+from seawall.machines.shared import Shared
+from seawall.policies.rate_supply import RateSupply
+from seawall.policies.rates import (
+    MACHINES,
+    Algorithm,
+    Limit,
+    capacity,
+    known,
+    options_of,
+    parse_rate,
+    recovery_time,
+)
 
 if TYPE_CHECKING:
     from seawall.core.verdict import Verdict
-    from seawall.drive.call import Call, CostRule, KeyRule
+    from seawall.drive.call import Call
+    from seawall.drive.protocols import CostRule, KeyRule
+    from seawall.machines.shared import RateOptions, WindowOptions
     from seawall.machines.waiting import Line
 
-Algorithm = Literal["token_bucket", "gcra", "sliding_log", "sliding_counter", "fixed_window"]
-
-_MACHINES: dict[str, Callable[..., Line]] = {
-    "token_bucket": TokenBucket,
-    "gcra": Gcra,
-    "sliding_log": SlidingLog,
-    "sliding_counter": SlidingCounter,
-    "fixed_window": FixedWindow,
-}
-_BY_RATE = ("token_bucket", "gcra")
-_UNITS = {"s": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0, "d": DAY, "day": DAY}
-_RATE = re.compile(
-    r"\s*(\d+(?:\.\d+)?)\s*(?:/|\bper\b)\s*(?:(\d+(?:\.\d+)?)\s*)?(s|min|h|d|(?:second|minute|hour|day)s?)\s*"
-)
+__all__ = ["Limit", "RateLimiter", "parse_rate"]
 
 
-def parse_rate(text: str) -> tuple[float, float]:
-    """(calls, seconds) of a rate such as "60/minute", "5/10s" or "5 per 10 seconds".
-
-    Raises:
-        ConfigurationError: naming the text and the form it must have.
-    """
-    found = _RATE.fullmatch(text) if isinstance(text, str) else None
-    calls, many, unit = (found[1], found[2], found[3]) if found else ("0", "0", "s")
-    period = float(many or 1) * _UNITS.get(unit, _UNITS.get(unit.removesuffix("s"), 1.0))
-    if not 0 < float(calls) < math.inf or not 0 < period < math.inf:
-        raise ConfigurationError(
-            f'RateLimiter.rate = {text!r}: must be a number above 0, "/" or "per", and second, minute, hour, day or '
-            'so many of them, such as "60/minute", "5/10s" or "5 per 10 seconds"'
-        )
-    return float(calls), period
-
-
-class Limit(NamedTuple):
-    """One of several limits of a `RateLimiter`.
-
-    Args:
-        rate: as in `RateLimiter`.
-        burst: as there; None for the default.
-        algorithm: as there; None for that of the limiter.
-    """
-
-    rate: str
-    burst: float | None = None
-    algorithm: Algorithm | None = None
-
-
-class RateLimiter(QueueingPolicy):
+class RateLimiter(RateSupply):
     """Lets calls through at a rate, after a burst; refuses the rest or makes them wait in line.
 
     A refusal says in how many seconds the call will succeed, and that always suffices. Those who may wait know exactly
@@ -91,7 +52,8 @@ class RateLimiter(QueueingPolicy):
         cost: tokens of a call, above 0, or a function of its arguments; 1 by default. One that could never be paid is
             an error.
         key: the name of an argument of the protected function, or a function of its arguments: a limit for each value.
-        max_keys: keys kept at once, from 1, 10 000 by default; the least recently used go, spent limits last.
+        max_keys: keys kept at once, from 1, 10 000 by default; the least recently used go, spent limits last. From
+            1 024 on, a sixteenth of the keys, by their hash, has a sixteenth of the room and a lock of its own.
         key_ttl: seconds after which an unused key is forgotten; at least the time a spent limit takes to recover, by
             default an hour or that.
         public_keys: whether keys may be written down; by default events and metrics show a hash.
@@ -125,10 +87,10 @@ class RateLimiter(QueueingPolicy):
         duration("RateLimiter.max_wait", max_wait, zero=True)
         self.max_wait = float(max_wait)
         self.algorithm: Algorithm = algorithm
-        _known(algorithm)
+        known(algorithm)
         self._parts = self._read(rate, burst)
-        self._most = _capacity(self._parts)
-        recovery = max(_recovery(options) for _, _, options in self._parts)
+        self._most = capacity(self._parts)
+        recovery = max(recovery_time(options) for _, _, options in self._parts)
         ttl = max(3600.0, recovery) if key_ttl is None else key_ttl
         super().__init__(name, key=key, max_keys=max_keys, key_ttl=ttl, public_keys=public_keys, shadow=shadow)
         if self.key_ttl < recovery:
@@ -142,6 +104,7 @@ class RateLimiter(QueueingPolicy):
         if isinstance(cost, int | float):
             self._check(Ask(cost))
         self.shape = "queue" if max_wait > 0 else "guard"  # only who may wait stands in a line
+        self._cells = {}
         self._begin()
 
     @property
@@ -172,17 +135,36 @@ class RateLimiter(QueueingPolicy):
         for one in rate if several else [rate]:
             limit = one if isinstance(one, Limit) else Limit(one)  # type: ignore[arg-type]
             algorithm = limit.algorithm or self.algorithm
-            _known(algorithm)
+            known(algorithm)
             given = burst if limit.burst is None else limit.burst
-            parts.append((limit.rate, algorithm, _options(limit.rate, given, algorithm, self.max_wait)))
+            parts.append((limit.rate, algorithm, options_of(limit.rate, given, algorithm, self.max_wait)))
         return parts
 
-    def _make(self, name: str) -> Line:
+    _state = (*RateSupply._state, "_of_parts")
+    _of_parts: Shared  # of the parts of several limits, which report nothing
+
+    def _begin(self) -> None:
+        self._of_parts = Shared()
+        super()._begin()
+
+    def _make(self, name: Hashable, shared: Shared) -> Line:
         if len(self._parts) == 1:
             [(_, algorithm, options)] = self._parts
-            return _MACHINES[algorithm](name, options, self._shared)
-        parts = [_MACHINES[algorithm](rate, options) for rate, algorithm, options in self._parts]
-        return Several(name, parts, self.max_wait, self._shared)
+            return MACHINES[algorithm](name, options, shared)
+        parts = [MACHINES[algorithm](rate, options, self._of_parts) for rate, algorithm, options in self._parts]
+        return Several(name, parts, self.max_wait, shared)
+
+    def _share(self, number: int) -> Shared:
+        shared = super()._share(number)
+        if self.key is not None:
+            shared.name_of = self._key_name  # when somebody asks for it
+        return shared
+
+    def _for_key(self, key: Hashable, shared: Shared) -> Line:
+        return self._make(key, shared)
+
+    def _rename_keys(self) -> None:
+        """Their names are made when somebody asks for them."""
 
     def _needed(self, machine: Line, now: float) -> bool:
         return bool(machine.waiting) or machine.gate > machine.seen or machine.available(now) < 1.0
@@ -194,12 +176,18 @@ class RateLimiter(QueueingPolicy):
             ConfigurationError: if the cost is not above 0, or more than can ever be had: that could never succeed.
         """
         self._check(ask)
-        with self._lock:
-            now = self.clock.now()
-            machine = self._home(ask.key, now)
+        if self._inside():
+            return self._amid()
+        number = self._number(ask.key)
+        with self._lock_at(number):
+            stripe = self._stripes[number]
+            now = self.clock.now()  # see `enter`
+            self._settle(now)
+            machine = self._home(ask.key, stripe, now)
             granted: Permit | Rejection = machine.acquire(ask, now)
-            if self._table is not None and isinstance(granted, Permit):
+            if stripe.table is not None and isinstance(granted, Permit):
                 granted.home = machine
+            self._offer(now)
         self._publish()
         return granted
 
@@ -222,15 +210,25 @@ class RateLimiter(QueueingPolicy):
             ConfigurationError: if the cost could never be paid.
         """
         self._check(Ask(cost))
-        with self._lock:
-            machine = self._seen(key)
-            return 0.0 if machine is None else float(machine.lack(cost, self.clock.now()))
+        number = self._number(key)
+        with self._reading(number):
+            now = self.clock.now()
+            self._settle(now)
+            machine = self._seen(key, self._stripes[number])
+            lack = 0.0 if machine is None else float(machine.lack(cost, now))
+            self._offer(now)
+            return lack
 
     def available(self, key: Hashable = None) -> float:
         """Tokens there now; below zero while callers wait. Takes nothing."""
-        with self._lock:
-            machine = self._seen(key)
-            return self.burst if machine is None else float(machine.available(self.clock.now()))
+        number = self._number(key)
+        with self._reading(number):
+            now = self.clock.now()
+            self._settle(now)
+            machine = self._seen(key, self._stripes[number])
+            there = self.burst if machine is None else float(machine.available(now))
+            self._offer(now)
+            return there
 
     def update(self, rate: str | Sequence[str | Limit] | None = None, *, burst: float | None = None) -> None:
         """Other limits from now on. What was accrued is settled under the old ones, and those who wait are re-timed.
@@ -249,12 +247,14 @@ class RateLimiter(QueueingPolicy):
                 f"RateLimiter.rate = {rate!r}: must be {len(self._parts)} of the same algorithms as now "
                 f"({', '.join(part[1] for part in self._parts)}); build another limiter for others"
             )
-        with self._lock:
-            self._parts = parts
-            self._most = _capacity(parts)
+        self._holding(lambda: self._set_parts(parts))
         options = tuple(part[2] for part in parts)
         new: Any = options[0] if len(options) == 1 else SeveralOptions(options, self.max_wait)
         self._change(lambda machine, now: machine.update(new, now))
+
+    def _set_parts(self, parts: list[tuple[str, str, RateOptions | WindowOptions]]) -> None:
+        """These limits from now on; needs all locks."""
+        self._parts, self._most = parts, capacity(parts)
 
     def begin(self, permit: Permit) -> None:
         """Nothing to do."""
@@ -284,68 +284,36 @@ class RateLimiter(QueueingPolicy):
 
     def snapshot(self) -> PolicySnapshot:
         """The limiter at this moment; see `PolicyBase.snapshot`."""
-        with self._lock:
-            gauges = {"waiting": float(self._shared.waiting)}
-            details: dict[str, Any] = {
-                "options": {
-                    "rate": self.rate,
-                    "burst": self.burst,
-                    "max_wait": self.max_wait,
-                    "algorithm": ", ".join(dict.fromkeys(algorithm for _, algorithm, _ in self._parts)),
-                }
-            }
-            if self.shadow:
-                details["options"] |= {"shadow": True}
-            if self._table is None:
-                gauges["tokens"] = self._machine.available(self.clock.now())
-            else:
-                gauges["keys"] = len(self._table)
-                details["busiest"] = self._busiest()
-            snapshot = PolicySnapshot(
-                kind=self.kind,
-                name=self.name,
-                pipelines=self.pipelines,
-                counters=self._counters(),
-                gauges=gauges,
-                histograms={"wait": self._waits.data()},
-                details=details,
-            )
+        snapshot = self._holding(self._snapshot)
         self._publish()
         return snapshot
 
-
-def _known(algorithm: str) -> None:
-    """Refuse an algorithm that is none."""
-    if algorithm not in _MACHINES:
-        raise ConfigurationError(f"RateLimiter.algorithm = {algorithm!r}: must be one of {', '.join(_MACHINES)}")
-
-
-def _options(rate: str, burst: float | None, algorithm: str, max_wait: float) -> RateOptions | WindowOptions:
-    """The settings of one machine."""
-    calls, period = parse_rate(rate)
-    if algorithm in _BY_RATE:
-        if burst is None:
-            burst = max(1.0, calls / period)
-        number("RateLimiter.burst", burst, least=1.0)
-        return RateOptions(calls / period, float(burst), max_wait)
-    if burst is not None:
-        raise ConfigurationError(
-            f'RateLimiter.burst = {burst!r}: has no meaning with algorithm = "{algorithm}", whose windows hold the '
-            "number of the rate; leave it out"
+    def _snapshot(self) -> PolicySnapshot:
+        """The same; needs all locks."""
+        self._settle(self.clock.now())
+        gauges = {"waiting": float(self._sum(lambda one: one.waiting))}
+        details: dict[str, Any] = {
+            "options": {
+                "rate": self.rate,
+                "burst": self.burst,
+                "max_wait": self.max_wait,
+                "algorithm": ", ".join(dict.fromkeys(algorithm for _, algorithm, _ in self._parts)),
+            }
+        }
+        if self.shadow:
+            details["options"] |= {"shadow": True}
+        if self.key is None:
+            gauges["tokens"] = self._machine.available(self.clock.now())
+        else:
+            gauges["keys"] = sum(map(len, self._tables()))
+            details["busiest"] = self._busiest()
+        self._offer(self.clock.now())
+        return PolicySnapshot(
+            kind=self.kind,
+            name=self.name,
+            pipelines=self.pipelines,
+            counters=self._counters(),
+            gauges=gauges,
+            histograms={"wait": self._waits_data()},
+            details=details,
         )
-    if calls < 1:
-        raise ConfigurationError(
-            f'RateLimiter.rate = {rate!r}: must allow at least 1 call in a window with algorithm = "{algorithm}"; '
-            'give a longer time, such as "1/2s" for "0.5/second"'
-        )
-    return WindowOptions(calls, period, max_wait)
-
-
-def _capacity(parts: list[tuple[str, str, RateOptions | WindowOptions]]) -> float:
-    """The largest cost that all of the limits can pay."""
-    return min(options.burst if isinstance(options, RateOptions) else options.limit for _, _, options in parts)
-
-
-def _recovery(options: RateOptions | WindowOptions) -> float:
-    """Seconds in which a spent limit is as good as new."""
-    return options.burst / options.rate if isinstance(options, RateOptions) else 2 * options.window

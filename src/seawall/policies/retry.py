@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,9 @@ from seawall.policies.retry_run import Run
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
-    from seawall.drive.call import Call, Shape
+    from seawall.drive.call import Call
+    from seawall.drive.protocols import Shape
+    from seawall.drive.quiet import Batch, Refusal
 
 AfterFirst = Literal["raise", "resume", "restart"]
 Idempotent = bool | Literal["key"]
@@ -110,7 +113,7 @@ class Retry(PolicyBase):
         self.retry_result = retry_result
         self.budget: RetryBudget | None = RetryBudget() if budget == "own" else budget
         if self.budget is not None:
-            self.budget.join(attempts)
+            self.budget.join(attempts, self)
         self.respect_retry_after = respect_retry_after
         self.idempotent: Idempotent = idempotent
         self.nested = nested
@@ -150,6 +153,33 @@ class Retry(PolicyBase):
         """Begin one logical call."""
         return Run(self, call)
 
+    def quiet_features(self, colour: str) -> frozenset[str] | None:
+        """See `PolicyBase.quiet_features`: none with a rule for answers, or a key for each call."""
+        del colour
+        return None if self.retry_result is not None or self.idempotent == "key" else frozenset({"retry"})
+
+    def quiet_until(self, now: float) -> float:
+        """See `PolicyBase.quiet_until`: until the present bucket of the budget ends."""
+        return math.inf if self.budget is None else self.budget.steady_until(now)
+
+    def quiet_refusals(self, left: float) -> bool:
+        """See `PolicyBase.quiet_refusals`: those that it gives up without a word."""
+        return self.options.attempts > 1 and (math.isinf(left) or left <= self.options.retry_after_cap)
+
+    def _absorb_refusals(self, refusals: Sequence[Refusal]) -> None:
+        self._attempts[1] += len(refusals)
+        self._failures["rejected"] += len(refusals)
+
+    def settle(self) -> None:
+        """Book what has succeeded on quiet paths."""
+        with self._lock:
+            self._catch_up()
+
+    def _absorb(self, batch: Batch) -> None:
+        self._attempts[1] += batch.count
+        if self.budget is not None:
+            self.budget.deposit_late(batch.at, batch.count)
+
     def ended(self, call: Call, error: BaseException | None, mark: int) -> Ended | None:
         """What an attempt's end means for trying again; None when it was a success, or is not ours to judge.
 
@@ -186,12 +216,14 @@ class Retry(PolicyBase):
         """The retry at this moment; see `PolicyBase.snapshot`."""
         budget = self.budget
         with self._lock:
+            self._catch_up()
+            attempts = self._attempts + Counter({1: self._under_way()})
             return PolicySnapshot(
                 kind=self.kind,
                 name=self.name,
                 pipelines=self.pipelines,
                 counters={
-                    **{f"attempts.{n}": count for n, count in sorted(self._attempts.items())},
+                    **{f"attempts.{n}": count for n, count in sorted(attempts.items())},
                     "success": self._succeeded["success"],
                     **{f"failures.{reason}": count for reason, count in sorted(self._failures.items())},
                 },

@@ -25,9 +25,10 @@ class Run:
     def __init__(self, policy: Retry, call: Call) -> None:
         self._policy = policy
         self._call = call
-        self._entered = policy.clock.now()
+        resumed = call.resumed
+        self._entered = policy.clock.now() if resumed is None or resumed.began is None else resumed.began
         self._machine = RetryRun(policy.options, self._entered)
-        self._mark = new_mark()
+        self._mark = new_mark() if resumed is None else resumed.mark
         self._begun = call.started
         self._booked = False
         if call.awaitable is None:  # else the plain driver has counted it, which found that it belongs here

@@ -18,7 +18,8 @@ from seawall.policies.base import PolicyBase
 
 if TYPE_CHECKING:
     from seawall.core.permit import Waiter
-    from seawall.drive.call import Call, KeyRule, Shape
+    from seawall.drive.call import Call
+    from seawall.drive.protocols import KeyRule, Shape
 
 
 class StaleCache(PolicyBase):

@@ -20,7 +20,10 @@ from seawall.policies.base import PolicyBase
 
 if TYPE_CHECKING:
     from seawall.core.permit import Rejection
-    from seawall.drive.call import Call, Shape
+    from seawall.drive.call import Call
+    from seawall.drive.protocols import Shape
+    from seawall.drive.quiet import Batch
+    from seawall.drive.timers import Timers
 
 Mode = Literal["cooperative", "thread"]
 
@@ -104,6 +107,7 @@ class Timeout(PolicyBase):
         self.share_floor = share_floor if share else None
         self.mode = mode
         self.max_threads = max_threads
+        self._timers: Timers | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -124,6 +128,15 @@ class Timeout(PolicyBase):
     def start(self, call: Call, colour: Literal["sync", "async"]) -> _Run:
         """Begin one race."""
         return _Run(self, call, threaded=colour == "sync" and self.mode == "thread")
+
+    def quiet_features(self, colour: str) -> frozenset[str] | None:
+        """See `PolicyBase.quiet_features`: none with threads of its own, or a share of the deadline."""
+        if self.share_floor is not None or (self.mode == "thread" and colour == "sync"):
+            return None
+        return frozenset({"races"}) if math.isfinite(self.limit) else frozenset()
+
+    def _absorb(self, batch: Batch) -> None:
+        self._counts["ok"] += batch.count
 
     def limit_of(self, call: Call, now: float) -> float:
         """Seconds this attempt may take by its own limit and its share, the deadline aside; may be infinite."""
@@ -166,6 +179,14 @@ class Timeout(PolicyBase):
             evidence={"limit": limit, "which": which},
         )
 
+    def timers(self) -> Timers:
+        """What cancels tasks when their time is up, made when first needed."""
+        if self._timers is None:
+            from seawall.drive.timers import Timers  # late: it imports asyncio
+
+            self._timers = Timers(self)
+        return self._timers
+
     def workers(self) -> WorkerPool:
         """The worker threads, made when first needed."""
         with self._lock:
@@ -184,11 +205,14 @@ class Timeout(PolicyBase):
 
     def _renew(self) -> None:
         self._pool = None
+        if self._timers is not None:
+            self._timers.renew()
 
     def snapshot(self) -> PolicySnapshot:
         """The timeout at this moment; see `PolicyBase.snapshot`."""
         limits = self.stream_limits
         with self._lock:
+            self._catch_up()
             counters = {f"requests.{what}": count for what, count in self._counts.items()}
             pool = self._pool
             left = 0 if pool is None else pool.left_behind
@@ -233,12 +257,14 @@ class Deadline(Timeout):
 class _Run:
     """One call against time."""
 
-    __slots__ = ("_call", "_policy", "_race", "_started", "threaded", "until")
+    __slots__ = ("_call", "_policy", "_race", "_resumed", "_started", "threaded", "until")
 
     def __init__(self, policy: Timeout, call: Call, *, threaded: bool) -> None:
         self._policy = policy
         self._call = call
-        now = policy.clock.now()
+        resumed = call.resumed
+        now = policy.clock.now() if resumed is None or resumed.began is None else resumed.began
+        self._resumed = resumed is not None
         self._race = TimeoutRace(policy.limit_of(call, now), now, deadline_on(policy.clock))
         self._started = call.started
         self.threaded = threaded
@@ -246,7 +272,7 @@ class _Run:
 
     def expired(self) -> RejectedError | None:
         """The refusal if the enclosing deadline has already passed."""
-        if not isinstance(self._race.next(self._policy.clock.now(), False), Finish):
+        if self._resumed or not isinstance(self._race.next(self._policy.clock.now(), False), Finish):
             return None
         return self._refusal()
 

@@ -84,7 +84,7 @@ class Link:
         self._thread: threading.Thread | None = None
         self._subscription: Subscription | None = None
         if path is not None:
-            self._subscription = registry.bus.listen(self._heard)
+            self._subscription = registry.bus.listen(self._heard, prompt=False)
             _links.add(self)
             self._begin()
 

@@ -11,6 +11,7 @@ The pytest plugin is installed with the package; it brings the fixtures `virtual
 
 from seawall.core.chance import seeded_chance
 from seawall.drive.virtual import VirtualClock
+from seawall.testing.generation import compiled
 from seawall.testing.record import Recorder
 from seawall.testing.run import run_async, run_both, run_threads
 from seawall.testing.scripted import Scripted
@@ -20,6 +21,7 @@ __all__ = [
     "Recorder",
     "Scripted",
     "VirtualClock",
+    "compiled",
     "run_async",
     "run_both",
     "run_threads",

@@ -69,17 +69,21 @@ class Driven:
 
     Attributes:
         colour: "sync" or "async".
+        generated: whether calls go through functions that the pipeline has decorated, whose code is generated, or
+            through `call` and `acall`, which use the plain drivers.
     """
 
-    def __init__(self, colour: str, policies: Sequence[PolicyBase], name: str) -> None:
+    def __init__(self, colour: str, policies: Sequence[PolicyBase], name: str, *, generated: bool = False) -> None:
         self.colour = colour
+        self.generated = generated
         self.pipeline = Pipeline(name, *policies, registry=None)
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a plain function through the pipeline; in the async colour it is wrapped into a coroutine function."""
         if self.colour == "sync":
-            return self.pipeline.call(function, *args)
-        return run_async(self.pipeline.acall(_coroutine(function), *args))
+            return self.pipeline(function)(*args) if self.generated else self.pipeline.call(function, *args)
+        awaited = _coroutine(function)
+        return run_async(self.pipeline(awaited)(*args) if self.generated else self.pipeline.acall(awaited, *args))
 
     def outcome(self, function: Callable[..., Any], *args: Any) -> Outcome[Any]:
         """Like `call`, but gives the `Outcome`."""
@@ -99,15 +103,15 @@ def _coroutine(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any
 
 
 def run_both(make: Callable[[], Sequence[PolicyBase]], scenario: Callable[[Driven], T], *, name: str = "scenario") -> T:
-    """Run one scenario sync and async, each with policies of its own, and insist that both give the same.
+    """Run one scenario sync and async, each through generated code and without, and insist that all give the same.
 
     Args:
-        make: builds the policies, outermost first; called once per colour, inside virtual time.
+        make: builds the policies, outermost first; called for each way, inside virtual time.
         scenario: gets a `Driven` and returns what is to be compared.
         name: the pipeline's.
 
     Returns:
-        What both gave.
+        What all gave.
 
     Raises:
         AssertionError: if they differ.
@@ -116,8 +120,11 @@ def run_both(make: Callable[[], Sequence[PolicyBase]], scenario: Callable[[Drive
 
     results = {}
     for colour in ("sync", "async"):
-        with virtual_time():
-            results[colour] = scenario(Driven(colour, make(), name))
-    if results["sync"] != results["async"]:
-        raise AssertionError(f"sync gave {results['sync']!r}, async gave {results['async']!r}")
+        for generated in (False, True):
+            with virtual_time():
+                way = f"{colour}, generated" if generated else colour
+                results[way] = scenario(Driven(colour, make(), name, generated=generated))
+    for way, result in results.items():
+        if result != results["sync"]:
+            raise AssertionError(f"sync gave {results['sync']!r}, {way} gave {result!r}")
     return results["sync"]

@@ -1,0 +1,139 @@
+"""Generates the functions that protected callables are replaced with: their own signature, the quiet path inline.
+
+The quiet path is: a ticket is there, tokens and a slot are there, the call succeeds, and nothing about it is unusual.
+It has no rules of its own. Whatever else happens is handed to the plain drivers, before the call (`plain`) or after it
+(`resume`, which goes through the drivers with the first attempt already made), so the rules stand in one place.
+
+Code objects are cached by the text they come from, so that functions alike share one; their sources are known to
+`linecache`, so tracebacks and debuggers show them. A function differs from another of the same text by its closure
+alone: cells with the callable itself, and cells that all functions of a pipeline or a policy share.
+
+NB: the order of these lines is what makes it exact when a signal handler raises between any two of them. What is taken
+is taken by a `for`, and what was taken is given back before anything else is called; see `supply.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import os
+import types
+from types import CellType, CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from seawall.drive import marks
+from seawall.drive.supply import GIL
+from seawall.drive.template import source
+from seawall.events.types import CallRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+#: Whether functions are generated; see `seawall.testing.compiled`.
+enabled = os.environ.get("SEAWALL_COMPILE", "1") != "0"
+
+_PLAIN_FLAGS = 0x04 | 0x08  # *args, **kwargs
+
+
+class Unusual(Exception):  # noqa: N818 - it is no error, and leaves no generated function
+    """A call has succeeded, and the drivers have to look at it all the same."""
+
+
+_NAMES = {"Base": BaseException, "Index": IndexError, "type": type, "Unusual": Unusual, "Rejected": CallRejected}
+
+
+class Parameters(NamedTuple):
+    """How a function takes its arguments, as text.
+
+    Args:
+        declared: as they stand in a `def`, without defaults.
+        passed: as they are handed on.
+        packed: a tuple of those by position, and a dictionary of those by name.
+        names: of all of them.
+    """
+
+    declared: str
+    passed: str
+    packed: str
+    names: frozenset[str]
+
+
+_ANY = Parameters("*args, **kwargs", "*args, **kwargs", "args, kwargs", frozenset({"args", "kwargs"}))
+
+
+def parameters(fn: Callable[..., Any]) -> Parameters:
+    """Those of a function written in Python; of anything else, whatever comes."""
+    code = getattr(fn, "__code__", None)
+    if not isinstance(fn, FunctionType) or not isinstance(code, CodeType):
+        return _ANY
+    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)
+    return _parameters(
+        code.co_varnames[:count],
+        code.co_argcount,
+        code.co_posonlyargcount,
+        code.co_kwonlyargcount,
+        code.co_flags & _PLAIN_FLAGS,
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _parameters(names: tuple[str, ...], count: int, only: int, named: int, flags: int) -> Parameters:
+    """See `parameters`."""
+    declared = [*names[:only], *(["/"] if only else []), *names[only:count]]
+    passed, by_place, by_name = list(names[:count]), list(names[:count]), []
+    rest = list(names[count + named :])
+    if flags & 4:
+        star = "*" + rest.pop(0)
+        declared.append(star)
+        passed.append(star)
+        by_place.append(star)
+    elif named:
+        declared.append("*")
+    for name in names[count : count + named]:
+        declared.append(name)
+        passed.append(f"{name}={name}")
+        by_name.append(f"{name!r}: {name}")
+    if flags & 8:
+        star = "**" + rest.pop(0)
+        declared.append(star)
+        passed.append(star)
+        by_name.append(star)
+    packed = f"({''.join(one + ', ' for one in by_place)}), {{{', '.join(by_name)}}}"
+    return Parameters(", ".join(declared), ", ".join(passed), packed, frozenset(names))
+
+
+@functools.lru_cache(maxsize=1024)
+def _code(taken: Parameters, features: frozenset[str]) -> tuple[CodeType, dict[str, Any], int]:
+    """The code of a generated function, the names it finds outside its closure, and how long its prefix is."""
+    clash = ""
+    while any(name.startswith("_sw" + clash) for name in taken.names):
+        clash += "_"
+    prefix = f"_sw{clash}_"
+    text = source(taken, features, prefix)
+    known: dict[str, Any] = {prefix + name: value for name, value in _NAMES.items()}
+    number = f"{hash((taken, features)) & 0xFFFFFFFFFFFF:012x}"
+    name = f"<seawall {'async ' if 'async' in features else ''}{number}>"
+    exec(compile(text, name, "exec"), known)  # noqa: S102 - the text is made here, of names of parameters alone
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    made = known.pop("make").__code__
+    inner = next(one for one in made.co_consts if isinstance(one, CodeType))
+    known["__name__"] = "seawall.generated"
+    return inner, known, len(prefix)
+
+
+def function(fn: Callable[..., Any], features: frozenset[str], cells: Mapping[str, CellType]) -> Any:
+    """`fn` under protection.
+
+    Args:
+        fn: what is called.
+        features: what its policies need; see `template.py`.
+        cells: by name, as the template has them; what is missing there gets a cell of its own.
+    """
+    code, known, cut = _code(parameters(fn), features if GIL else features | {"lists"})
+    own = {"fn": CellType(fn), "kind": CellType(None), "marks": marks.last}
+    closure = tuple(own.get(name[cut:]) or cells[name[cut:]] for name in code.co_freevars)
+    made = types.FunctionType(code, known, code.co_name, None, closure)
+    if isinstance(fn, FunctionType):
+        made.__defaults__ = fn.__defaults__
+        made.__kwdefaults__ = fn.__kwdefaults__
+    return functools.update_wrapper(made, fn)

@@ -1,0 +1,141 @@
+"""The rate limiter's quiet path: tokens that generated code takes by itself.
+
+Tokens are handed to generated code in advance, as many as may be used at any moment. When each was used is noted;
+before the machine decides anything else, what is left is taken back and the machine is told of the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from functools import partial
+from types import CellType
+from typing import TYPE_CHECKING
+
+from seawall.drive.supply import Supply
+from seawall.machines.shared import INSTANT
+from seawall.policies.queueing import QueueingPolicy
+from seawall.policies.rates import BY_RATE
+
+if TYPE_CHECKING:
+    from seawall.core.permit import Permit
+    from seawall.drive.call import Resumed
+    from seawall.machines.shared import RateOptions, WindowOptions
+
+TOKENS = 512  #: handed to generated code at a time
+
+
+class RateSupply(QueueingPolicy):
+    """What a rate limiter is to generated code."""
+
+    _state = (*QueueingPolicy._state, "_supply", "_moments", "_back", "_brief")
+    _parts: list[tuple[str, str, RateOptions | WindowOptions]]  # rate, algorithm, options
+    _cells: dict[str, CellType]
+    _supply: Supply | None = None
+    _moments: list[float] | deque[float]
+    _brief: bool  # so many tokens come back within an instant: it does not matter when each was used
+    _back: list[None]  # tokens that were taken and not used
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._supply, self._moments, self._back, self._brief = None, [], [], False
+
+    def _state_changed(self) -> None:
+        cells = self._cells
+        if cells:
+            cells["tokens"].cell_contents = ()
+            cells["took"].cell_contents = self._moments.append
+            cells["refill"].cell_contents = self._refill
+            cells["token_back"].cell_contents = partial(self._back.append, None)
+
+    def quiet_features(self, colour: str) -> frozenset[str] | None:
+        """See `PolicyBase.quiet_features`: for one token bucket or gcra without keys, whose calls cost 1."""
+        del colour
+        simple = len(self._parts) == 1 and self._parts[0][1] in BY_RATE
+        return frozenset({"tokens"}) if simple and self.key is None and self.cost is None and not self.shadow else None
+
+    def quiet_cells(self) -> dict[str, CellType]:
+        """See `PolicyBase.quiet_cells`."""
+        with self._lock:
+            if not self._cells:
+                self._cells = {name: CellType() for name in ("tokens", "took", "token_back", "refill")}
+                self._state_changed()
+            return self._cells
+
+    def quiet_until(self, now: float) -> float:
+        """See `PolicyBase.quiet_until`: tokens have their own supply."""
+        if self._inside():
+            return -math.inf
+        with self._lock:
+            if self._supply is None:
+                self._offer(now)
+        return math.inf
+
+    def _put_aside(self) -> None:
+        self._settle(self.clock.now())
+        super()._put_aside()
+
+    def _settle(self, now: float) -> None:
+        supply = self._supply
+        if supply is None:
+            return
+        self._cells["tokens"].cell_contents = ()
+        taken = supply.recall()
+        back = min(taken, len(self._back))  # more come back than were taken if they were taken before the last look
+        taken -= back
+        notes = self._moments
+        moments = [*notes]  # first: others go on noting
+        noted = len(moments)
+        waited = taken if self.shape == "queue" else 0
+        if self._brief:  # only the last is noted
+            self._machine.took_at_once(taken, moments[-1] if moments else now, now)
+        else:
+            # a thread between its token and its note: taken for now, and its note is left out when it comes
+            moments = moments[noted - taken :] if noted > taken else moments + [now] * (taken - noted)
+            self._machine.took(moments, now)
+        # NB: no call in these lines, nor at the end of `took`, so no signal handler comes between them
+        self._supply = None
+        del self._back[:back]
+        if isinstance(notes, list):
+            del notes[:noted]
+        self._waits.counts[0] += waited
+
+    def _offer(self, now: float) -> None:
+        if self._quiets and self._supply is None and self._machine is not None:
+            count = min(TOKENS, self._machine.spare(now))
+            if count:
+                brief = count * self._machine.step <= INSTANT
+                if brief != self._brief:
+                    self._brief = brief
+                    self._moments = deque(maxlen=1) if brief else []
+                    self._cells["took"].cell_contents = self._moments.append
+                self._supply = Supply(True, count)
+                self._cells["tokens"].cell_contents = self._supply.iterator
+
+    def _refill(self) -> bool:
+        """More tokens for a caller who found none; False if the machine has to be asked."""
+        if self._inside():
+            return False
+        with self._lock:
+            if self._supply is None:
+                return False
+            if not self._supply.left:  # else another thread has been here
+                now = self.clock.now()
+                self._settle(now)
+                self._offer(now)
+            return self._supply is not None
+
+    def adopt(self, resumed: Resumed) -> Permit:
+        """See `PolicyBase.adopt`."""
+        epoch, era = resumed.eras[id(self)]
+        with self._lock:
+            now = self.clock.now()
+            began = now if resumed.began is None else resumed.began
+            return self._machine.adopt(era if epoch == self._epoch else 0, 1.0, began, now)  # type: ignore[no-any-return]
+
+    def _renew(self) -> None:
+        self._settle(self.clock.now())
+        super()._renew()
+        if self._machine is not None:
+            self._moments, self._back, self._brief = [], [], False
+            self._state_changed()

@@ -1,0 +1,5 @@
+"""Fixtures of all tests."""
+
+from tests.support.ways import way
+
+__all__ = ["way"]

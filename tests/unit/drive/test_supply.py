@@ -1,0 +1,79 @@
+"""What is handed out without a lock, in both builds."""
+
+import threading
+
+import pytest
+
+from seawall import Bulkhead, BulkheadFullError, CircuitBreaker, Pipeline, RateLimitedError, RateLimiter, Retry
+from seawall.drive import compile as generator
+from seawall.drive import supply
+from seawall.drive.supply import Supply
+from seawall.testing import compiled, virtual_time
+
+
+@pytest.fixture(params=["with a GIL", "without"])
+def build(request, monkeypatch):
+    """As it is on builds without a GIL too, as far as that can be had on one with it."""
+    monkeypatch.setattr(supply, "GIL", request.param == "with a GIL")
+    monkeypatch.setattr(generator, "GIL", request.param == "with a GIL")
+
+
+def take(one, most=10**9):
+    found = []
+    try:
+        for thing in one.iterator:
+            found.append(thing)
+            if len(found) == most:
+                break
+    except IndexError:
+        pass
+    return found
+
+
+def test_it_gives_so_many_and_takes_back_the_rest(build):
+    one = Supply("ticket", 5)
+    assert take(one, 2) == ["ticket"] * 2
+    assert (one.left, one.taken) == (3, 2)
+    assert one.recall() == 2
+    assert one.recall() == 2
+    assert take(one) == []
+
+
+def test_numbers_come_in_order_and_those_left_are_known(build):
+    one = Supply(None, 5, first=7)
+    assert take(one, 3) == [7, 8, 9]
+    assert one.recall() == 3
+
+
+def test_threads_get_each_once(build):
+    one, found = Supply(None, 20_000), []
+    threads = [threading.Thread(target=lambda: found.extend(take(one))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == list(range(20_000))
+
+
+def test_generated_code_works_in_both_builds(build):
+    with virtual_time(), compiled(True):
+        limiter, bulkhead = RateLimiter("1/hour", burst=3000), Bulkhead(2)
+        pipeline = Pipeline("p", Retry(2), CircuitBreaker(5), limiter, bulkhead, registry=None)
+
+        @pipeline
+        def call(inner):
+            return inner()
+
+        for _ in range(2500):
+            assert call(lambda: 1) == 1
+        with pytest.raises(BulkheadFullError):
+            call(lambda: call(lambda: call(int)))
+        assert bulkhead.snapshot().gauges["in_flight"] == 0
+        count = 0
+        while limiter.available() >= 1:
+            call(int)
+            count += 1
+        with pytest.raises(RateLimitedError):
+            call(int)
+        assert limiter.snapshot().counters["requests.allowed"] == 3000
+        assert pipeline.snapshot().counters["calls.success"] == 2500 + count
