@@ -87,8 +87,12 @@ docs: .dev ## Builds the documentation into docs/_build/html; a warning is an er
 	@echo 'docs: docs/_build/html/index.html'
 
 .PHONY: bench
-bench: .dev ## Measures what protection costs a call, as ratios to the bare call.
-	@$(BIN)/python bench/call_path.py $(ARGS)
+bench: .dev ## Measures the call path against its targets; ARGS=--help shows what can be asked.
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: peers
+peers: .dev ## Writes bench/peers.txt anew: the locked libraries that the bench compares with.
+	@$(LOCK) -o bench/peers.txt bench/peers.in
 
 .PHONY: lock
 lock: .dev ## Writes requirements/*.txt anew; ARGS=--upgrade takes newer versions.

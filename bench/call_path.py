@@ -1,110 +1,109 @@
-"""What protection costs a call that succeeds, as a ratio to the bare call.
+"""What does protection cost a call that succeeds? As ratios to the bare call, sync and async.
 
-One process, garbage collection off, candidates interleaved, median of 9 rounds. Only the ratios of one run mean
-anything: the machine is shared, and so is its clock.
+Rows are "bare" where the pipeline neither times nor counts (`measure=False`), and "measured" where it does, as by
+default. Generated code is compared with the plain drivers, the reference, in a child with SEAWALL_COMPILE=0.
 
-    python bench/call_path.py            # a table
-    python bench/call_path.py --json     # for machines
+    python -m bench.call_path --quick
 """
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import json
-import platform
-import statistics
+import os
 import sys
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from seawall import Bulkhead, CircuitBreaker, Pipeline, RateLimiter, Retry
+from bench import loops, subjects
+from bench.figures import Figure, Report, missing
+from bench.harness import QUICK, Candidate, Effort, measure, say
+from bench.question import answer, child
+from seawall import CircuitBreaker, ConsecutiveFailures, FailureRate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seawall.policies.base import PolicyBase
 
-ROUNDS = 9
-CALLS = 2_000
+PLAIN = "SEAWALL_COMPILE"  # "0": no generated code
 
 
-def op(x: int) -> int:
-    """The protected function."""
-    return x
-
-
-async def aop(x: int) -> int:
-    """The protected coroutine function."""
-    return x
-
-
-def pipelines() -> dict[str, Pipeline]:
-    """The candidates, each with policies of its own and none registered."""
-    made: dict[str, list[PolicyBase]] = {
-        "circuit breaker": [CircuitBreaker(5)],
-        "rate limiter": [RateLimiter("100000000/second")],
-        "bulkhead": [Bulkhead(100)],
-        "retry": [Retry(3)],
-        "full stack": [Retry(3), CircuitBreaker(5), RateLimiter("100000000/second"), Bulkhead(100)],
+def stacks() -> dict[str, tuple[str, Callable[[], tuple[PolicyBase, ...]], tuple[str, ...]]]:
+    """Every set of policies by name: words, how it is made, and the colours it is measured in."""
+    both = ("sync", "async")
+    made: dict[str, tuple[str, Callable[[], tuple[PolicyBase, ...]], tuple[str, ...]]] = {
+        name: (words, lambda make=make: (make(),), both)  # type: ignore[misc]  # a default binds it now
+        for name, (words, make) in subjects.SINGLE.items()
     }
-    return {name: Pipeline(f"bench {name}", *policies, registry=None) for name, policies in made.items()}
+    made["stack"] = ("full stack", subjects.stack, both)
+    made["timed"] = ("full stack with timeout and deadline", subjects.timed_stack, ("async",))
+    return made
 
 
-def timed_sync(function: Callable[[int], Any]) -> float:
-    """Nanoseconds per call, the empty loop included."""
-    began = time.perf_counter_ns()
-    for _ in range(CALLS):
-        function(1)
-    return (time.perf_counter_ns() - began) / CALLS
+def candidates() -> list[Candidate]:
+    """Every stack in its colours, bare where that can be had, and measured."""
+    found = []
+    for name, (words, make, colours) in stacks().items():
+        for colour in colours:
+            for bare in (True, False) if subjects.can_be_bare() else (False,):
+                protected = subjects.pipeline(*make(), measure=not bare)
+                kind = "bare" if bare else "measured"
+                found.append(
+                    Candidate(
+                        id=f"call_path.{colour}.{name}.{kind}",
+                        words=f"{words}, {kind}, {colour}",
+                        function=protected(loops.op if colour == "sync" else loops.aop),
+                        bare=loops.op if colour == "sync" else loops.aop,
+                        loop=loops.calls if colour == "sync" else loops.awaits,
+                        per="bare call" if colour == "sync" else "bare await",
+                    )
+                )
+    return found
 
 
-async def timed_async(function: Callable[[int], Any]) -> float:
-    """Nanoseconds per awaited call, the empty loop included."""
-    began = time.perf_counter_ns()
-    for _ in range(CALLS):
-        await function(1)
-    return (time.perf_counter_ns() - began) / CALLS
+def rates() -> list[Candidate]:
+    """The failure rate over time against consecutive failures, under the same traffic."""
+    kinds: list[tuple[str, str, Callable[[], Callable[[int], int]]]] = [
+        ("successes", "all succeed", lambda: loops.op),
+        ("failures", "1 % fail", lambda: loops.now_and_then(100)),
+    ]
+    return [
+        Candidate(
+            id=f"call_path.rate.{name}",
+            words=f"breaker, failure rate over time, {words}",
+            function=subjects.pipeline(CircuitBreaker(trip=[FailureRate()]))(traffic()),
+            bare=subjects.pipeline(CircuitBreaker(trip=[ConsecutiveFailures(5)]))(traffic()),
+            loop=loops.failing,
+            per="consecutive failures, same traffic",
+        )
+        for name, words, traffic in kinds
+    ]
 
 
-def empty() -> float:
-    """Nanoseconds per turn of the loop itself."""
-    began = time.perf_counter_ns()
-    for _ in range(CALLS):
-        pass
-    return (time.perf_counter_ns() - began) / CALLS
+def absent() -> list[Figure]:
+    """Rows for what this seawall cannot do yet."""
+    if subjects.can_be_bare():
+        return []
+    return [
+        missing(f"call_path.{colour}.{name}.bare", f"{words}, bare, {colour}", subjects.NOT_YET)
+        for name, (words, _, colours) in stacks().items()
+        for colour in colours
+    ]
 
 
-async def measure() -> dict[str, dict[str, float]]:
-    """Median nanoseconds per call: {"sync" | "async": {candidate: ns}}."""
-    sync: dict[str, Callable[[int], Any]] = {"bare call": op}
-    coroutine: dict[str, Callable[[int], Any]] = {"bare call": aop}
-    for name, pipeline in pipelines().items():
-        sync[name] = pipeline(op)
-        coroutine[name] = pipeline(aop)
-    found: dict[str, dict[str, list[float]]] = {"sync": {}, "async": {}}
-    gc.disable()
-    for _ in range(ROUNDS):
-        loop = empty()
-        for name, function in sync.items():
-            found["sync"].setdefault(name, []).append(timed_sync(function) - loop)
-        for name, function in coroutine.items():
-            found["async"].setdefault(name, []).append(await timed_async(function) - loop)
-    gc.enable()
-    return {colour: {name: statistics.median(times) for name, times in rows.items()} for colour, rows in found.items()}
-
-
-def main() -> None:
-    """Measure and print."""
-    result = asyncio.run(measure())
-    if "--json" in sys.argv[1:]:
-        print(json.dumps({"python": platform.python_version(), "nanoseconds": result}))
-        return
-    print(f"CPython {platform.python_version()}, median of {ROUNDS} rounds of {CALLS} calls; times the bare call")
-    print(f"{'':18}{'sync':>10}{'':>10}{'async':>10}")
-    for name in result["sync"]:
-        ratios = [(result[colour][name], result[colour]["bare call"]) for colour in ("sync", "async")]
-        print(f"{name:18}" + "".join(f"{ns:8.0f} ns {ns / bare:6.1f} ×" for ns, bare in ratios))
+def figures(effort: Effort) -> list[Figure]:
+    """All of it; with the plain drivers too, unless this is the child that measures them."""
+    found = measure(lambda: [*candidates(), *rates()], effort) + absent()
+    if os.environ.get(PLAIN) == "0":
+        return found
+    say("the same without generated code")
+    options = ("--quick",) if effort is QUICK else ()
+    plain = Report.from_json(child("-m", "bench.call_path", "--json", *options, **{PLAIN: "0"})).figures
+    return found + [
+        replace(one, id=one.id.replace("call_path.", "plain."), words=f"{one.words}, plain drivers")
+        for one in plain
+        if one.value is not None
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(answer(__doc__, figures))
