@@ -10,6 +10,9 @@ import pytest
 from seawall.recovery import keeper
 from seawall.recovery.keeper import Family, is_alive, living, read_stat
 
+# other processes of the same test run have children of their own
+MARK = f"test/mark-{os.getpid()}"
+
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
 
@@ -18,10 +21,10 @@ def child():
     process = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(60)"],
         start_new_session=True,
-        env={**os.environ, "SEAWALL_PROCESS": "test/mark"},
+        env={**os.environ, "SEAWALL_PROCESS": MARK},
     )
     # right after the start the kernel may still show no environment
-    while b"test/mark" not in Path(f"/proc/{process.pid}/environ").read_bytes():
+    while MARK.encode() not in Path(f"/proc/{process.pid}/environ").read_bytes():
         time.sleep(0.01)  # noqa: TID251 - a moment of real time, until the kernel is ready
     yield process
     process.kill()
@@ -43,9 +46,9 @@ def ignores(pid, number):
 @linux
 def test_a_family_is_found_by_group_or_by_mark_alone(child):
     started = stat_of(child.pid).started
-    assert living([Family(child.pid, started, "test/mark")]) == {child.pid: [child.pid]}
+    assert living([Family(child.pid, started, MARK)]) == {child.pid: [child.pid]}
     assert living([Family(child.pid, started, "")]) == {child.pid: [child.pid]}
-    assert living([Family(999_999_999, 1, "test/mark")]) == {999_999_999: [child.pid]}
+    assert living([Family(999_999_999, 1, MARK)]) == {999_999_999: [child.pid]}
 
 
 @linux
@@ -67,7 +70,7 @@ def test_half_a_line_and_nonsense_do_not_keep_the_keeper_from_its_work(child):
     stat = stat_of(child.pid)
     guard = subprocess.Popen([sys.executable, "-I", "-S", keeper.__file__], stdin=subprocess.PIPE)
     lines = "nonsense\nadd x y\n\nadd 999999999 5 other/mark\ngone 999999999\n"
-    lines += f"add {child.pid} {stat.started} test/mark\nadd 12"
+    lines += f"add {child.pid} {stat.started} {MARK}\nadd 12"
     guard.communicate(lines.encode(), timeout=20)
     assert guard.returncode == 0
     assert child.wait(5) == -signal.SIGTERM
