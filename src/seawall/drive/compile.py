@@ -21,7 +21,7 @@ import types
 from types import CellType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seawall.drive import marks
+from seawall.drive.known import PREFIX, known, tell
 from seawall.drive.supply import GIL
 from seawall.drive.template import source
 from seawall.events.types import CallRejected
@@ -39,7 +39,7 @@ class Unusual(Exception):  # noqa: N818 - it is no error, and leaves no generate
     """A call has succeeded, and the drivers have to look at it all the same."""
 
 
-_NAMES = {"Base": BaseException, "Index": IndexError, "type": type, "Unusual": Unusual, "Rejected": CallRejected}
+tell(Unusual=Unusual, Rejected=CallRejected)
 
 
 class Parameters(NamedTuple):
@@ -49,24 +49,24 @@ class Parameters(NamedTuple):
         declared: as they stand in a `def`, without defaults.
         passed: as they are handed on.
         packed: a tuple of those by position, and a dictionary of those by name.
-        names: of all of them.
     """
 
     declared: str
     passed: str
     packed: str
-    names: frozenset[str]
 
 
-_ANY = Parameters("*args, **kwargs", "*args, **kwargs", "args, kwargs", frozenset({"args", "kwargs"}))
+_ANY = Parameters("*args, **kwargs", "*args, **kwargs", "args, kwargs")
 
 
 def parameters(fn: Callable[..., Any]) -> Parameters:
-    """Those of a function written in Python; of anything else, whatever comes."""
+    """Those of a function written in Python; of anything else, or where names would clash, whatever comes."""
     code = getattr(fn, "__code__", None)
     if not isinstance(fn, FunctionType) or not isinstance(code, CodeType):
         return _ANY
     count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)
+    if any(name.startswith(PREFIX) for name in code.co_varnames[:count]):
+        return _ANY
     return _parameters(
         code.co_varnames[:count],
         code.co_argcount,
@@ -99,26 +99,19 @@ def _parameters(names: tuple[str, ...], count: int, only: int, named: int, flags
         passed.append(star)
         by_name.append(star)
     packed = f"({''.join(one + ', ' for one in by_place)}), {{{', '.join(by_name)}}}"
-    return Parameters(", ".join(declared), ", ".join(passed), packed, frozenset(names))
+    return Parameters(", ".join(declared), ", ".join(passed), packed)
 
 
 @functools.lru_cache(maxsize=1024)
-def _code(taken: Parameters, features: frozenset[str]) -> tuple[CodeType, dict[str, Any], int]:
-    """The code of a generated function, the names it finds outside its closure, and how long its prefix is."""
-    clash = ""
-    while any(name.startswith("_sw" + clash) for name in taken.names):
-        clash += "_"
-    prefix = f"_sw{clash}_"
-    text = source(taken, features, prefix)
-    known: dict[str, Any] = {prefix + name: value for name, value in _NAMES.items()}
+def _code(taken: Parameters, features: frozenset[str]) -> CodeType:
+    """The code of a generated function."""
+    text = source(taken, features)
     number = f"{hash((taken, features)) & 0xFFFFFFFFFFFF:012x}"
     name = f"<seawall {'async ' if 'async' in features else ''}{number}>"
-    exec(compile(text, name, "exec"), known)  # noqa: S102 - the text is made here, of names of parameters alone
+    made: dict[str, Any] = {}
+    exec(compile(text, name, "exec"), known, made)  # noqa: S102 - the text is made here, of names of parameters alone
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-    made = known.pop("make").__code__
-    inner = next(one for one in made.co_consts if isinstance(one, CodeType))
-    known["__name__"] = "seawall.generated"
-    return inner, known, len(prefix)
+    return next(one for one in made["make"].__code__.co_consts if isinstance(one, CodeType))
 
 
 def function(fn: Callable[..., Any], features: frozenset[str], cells: Mapping[str, CellType]) -> Any:
@@ -129,11 +122,13 @@ def function(fn: Callable[..., Any], features: frozenset[str], cells: Mapping[st
         features: what its policies need; see `template.py`.
         cells: by name, as the template has them; what is missing there gets a cell of its own.
     """
-    code, known, cut = _code(parameters(fn), features if GIL else features | {"lists"})
-    own = {"fn": CellType(fn), "kind": CellType(None), "marks": marks.last}
-    closure = tuple(own.get(name[cut:]) or cells[name[cut:]] for name in code.co_freevars)
+    taken = parameters(fn)
+    code = _code(taken, features if GIL else features | {"lists"})
+    own = {"fn": CellType(fn), "kind": CellType(None)}
+    names = [name.removeprefix(PREFIX) for name in code.co_freevars]
+    closure = tuple(own[name] if name in own else cells[name] for name in names)
     made = types.FunctionType(code, known, code.co_name, None, closure)
-    if isinstance(fn, FunctionType):
+    if isinstance(fn, FunctionType) and taken is not _ANY:
         made.__defaults__ = fn.__defaults__
         made.__kwdefaults__ = fn.__kwdefaults__
     return functools.update_wrapper(made, fn)

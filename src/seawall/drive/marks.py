@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from types import CellType
+
+from seawall.drive.known import known, tell
 
 
 def note(error: BaseException, text: str) -> None:
@@ -17,9 +18,9 @@ def note(error: BaseException, text: str) -> None:
 
 _MARK = "__seawall_gave_up__"
 _marks = itertools.count(1)
-#: About the last mark that was set, for generated code, which reads it where `new_mark` would be called. Two threads
-#: that set marks at once may leave the lower one: then the other error, if it is raised again later, counts as new.
-last = CellType(0)
+# About the last mark that was set, for generated code, which reads it where `new_mark` would be called. Two threads
+# that set marks at once may leave the lower one: then the other error, if it is raised again later, counts as new.
+tell(marks=0)
 _DEPTH = 20  # errors looked at along causes, contexts and groups
 
 
@@ -31,7 +32,7 @@ def new_mark() -> int:
 def mark_given_up(thing: object) -> None:
     """Say on an error, or an answer, that a retry has given it up, so that one further out takes it as final."""
     mark = next(_marks)
-    last.cell_contents = max(last.cell_contents, mark)
+    tell(marks=max(known["_sw_marks"], mark))
     try:
         # NB: not by the thing's own ways, which may refuse with any error, here and where it is read
         object.__setattr__(thing, _MARK, mark)

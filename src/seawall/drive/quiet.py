@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from seawall.events.bus import Bus
 
 _WALL = 1e-6  #: seconds: what a float can tell of the wall clock is some tenths of that
-TICKETS = 1024  #: calls between two looks at the machines: bounds the log, and what a look costs each of them
+TICKETS = 2048  #: calls between two looks at the machines: bounds the log, and what a look costs each of them
 
 
 class Era:
@@ -99,10 +99,12 @@ class Quiet:
         judge: counts logical calls, likewise; has `slow` and the overrides' say.
         clock: of the pipeline.
         bus: of the registry.
+        circuit: the circuit breaker in whose name generated code may refuse; None for none.
     """
 
-    def __init__(self, policies: Sequence[Any], judge: Any, clock: Clock, bus: Bus) -> None:
+    def __init__(self, policies: Sequence[Any], judge: Any, clock: Clock, bus: Bus, circuit: Any) -> None:
         self.policies = policies
+        self._circuit = circuit
         self.judge = judge
         self.clock = clock
         self.bus = bus
@@ -110,17 +112,16 @@ class Quiet:
         self._log: list[float] = []
         self._ends: list[Era] = []
         self._refused: list[Refusal] = []
+        self.calm = False  #: whether generated code may refuse what an open circuit refuses
+        self.ends = self._ends.append  #: told of each call that has begun and ended, but for those in the log
+        self.refused = self._refused.append  #: told of each call that generated code has refused
         for name, value in {
             "tickets": (),
             "current": None,
             "until": -math.inf,
             "slow": math.inf,
-            "log": self._log.append,
-            "ends": self._ends.append,
+            "log": self._log,
             "now": clock.now,
-            "renew": self._renew,
-            "calm": False,
-            "refused": self._refused.append,
         }.items():
             self.cells[name] = CellType(value)
         for policy in policies:
@@ -160,7 +161,7 @@ class Quiet:
 
     def _revoke(self) -> None:
         """No tickets any more; needs the lock."""
-        self.cells["calm"].cell_contents = False
+        self.calm = False
         self.cells["tickets"].cell_contents = ()
         self.cells["current"].cell_contents = None
         self.cells["until"].cell_contents = -math.inf
@@ -208,16 +209,16 @@ class Quiet:
 
     def _refuse_by_itself(self, change: int, now: float) -> None:
         """Let generated code refuse what an open circuit would refuse, if nothing else would come of it."""
-        shut = self.cells.get("shut")
+        shut = None if self._circuit is None else self._circuit.shut
         if shut is None or self.bus.hears(CallRejected):
             return
-        left = shut.cell_contents - now
+        left = shut.until - now
         if not all(policy.quiet_refusals(left) for policy in self.policies):
             return
         with self._lock:
-            self.cells["calm"].cell_contents = change == self._change
+            self.calm = change == self._change
 
-    def _renew(self) -> bool:
+    def renew(self) -> bool:
         """More tickets for a caller who found none; False if something is unusual."""
         lock, era = self._lock, self._era
         if lock._is_owned():
@@ -248,6 +249,7 @@ class Quiet:
         self._change += 1
         with self._lock:
             if until <= now:
+                self._blocker = None  # it may be another one now, and generated code may refuse
                 self._revoke()
             cell = self.cells["until"]
             cell.cell_contents = min(cell.cell_contents, until)

@@ -22,6 +22,8 @@ from typing import Any
 #: `pop` is atomic there too; that is written for them and untested.
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
+_FIRST = tuple(range(1024))  # a range would make each of its numbers anew
+
 
 class Supply:
     """So many times the same thing, or so many whole numbers in a row.
@@ -40,7 +42,11 @@ class Supply:
         self._list: list[Any] | None = None
         self.iterator: Iterator[Any]
         if GIL:
-            self.iterator = iter(range(first, first + count)) if thing is None else repeat(thing, count)
+            if thing is not None:
+                self.iterator = repeat(thing, count)
+            else:
+                known = count <= len(_FIRST) and not first
+                self.iterator = iter(_FIRST[:count] if known else range(first, first + count))
         else:
             self._list = list(range(first + count - 1, first - 1, -1)) if thing is None else [thing] * count
             self.iterator = iter(self._list.pop, None)  # raises IndexError when it is empty

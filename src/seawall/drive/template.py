@@ -9,31 +9,58 @@ Features say what its policies need:
 | `timed` | calls are timed and noted: circuits and measured pipelines; always with `counted` |
 | `eras` | a call that ends in another era than it began in goes to the machines |
 | `tokens` | a rate limit: a token is taken, and when |
-| `slots` | a bulkhead: a slot is taken and given back |
+| `slots` | a bulkhead: a slot is taken and given back; always with `eras`, as those who wait end one |
 | `retry` | marks of retries further inside matter |
 | `races` | a timeout or a deadline: a moment is set for what runs inside, and in async code a timer |
 | `refusals` | one circuit, and nobody who would do anything about its refusals |
 | `lists` | supplies are lists, which say with an IndexError that they are empty |
+
+What the quiet path reads is in cells of the closure, and everything else hangs on one object: entering a function
+copies all its cells. What all functions share, whatever their pipeline, is global.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from seawall.drive.known import PREFIX
 
 if TYPE_CHECKING:
     from seawall.drive.compile import Parameters
 
 #: Names that a generated function finds in its closure.
 CELLS = (
-    "fn", "kind", "marks", "look", "tickets", "current", "until", "slow", "log", "ends", "now", "plain", "resume",
-    "usual", "tokens", "took", "token_back", "slots", "free", "starts", "waiting", "attend", "scope", "ambient",
-    "restore", "past", "enter", "renew", "refill", "calm", "shut", "numbers", "refused", "by", "Open",
+    "fn", "kind", "unusual", "tickets", "current", "until", "slow", "log", "now", "tokens", "moments", "slots", "free",
+    "starts", "scope", "enter",
 )  # fmt: skip
 
 
-def source(taken: Parameters, features: frozenset[str], prefix: str) -> str:
+class WhenUnusual:
+    """What a generated function needs when something is unusual, and only then.
+
+    Args:
+        plain: takes a call through the drivers.
+        resume: takes one through them whose first attempt has been made.
+        quiet: the pipeline's quiet path.
+        error: what an open circuit raises.
+        parts: the policies that generated code asks for more, by feature: "tokens", "slots", "refusals".
+    """
+
+    __slots__ = ("bulkhead", "circuit", "error", "limiter", "plain", "quiet", "resume")
+
+    def __init__(self, plain: Any, resume: Any, quiet: Any, error: Any, parts: dict[str, Any]) -> None:
+        self.plain = plain
+        self.resume = resume
+        self.quiet = quiet
+        self.error = error
+        self.limiter = parts.get("tokens")
+        self.bulkhead = parts.get("slots")
+        self.circuit = parts.get("refusals")
+
+
+def source(taken: Parameters, features: frozenset[str]) -> str:
     """The text; `make` takes the cells, and the function wanted stands inside it."""
-    return _Text(taken, features).whole().replace("$", prefix)
+    return _Text(taken, features).whole().replace("$", PREFIX)
 
 
 class _Text:
@@ -46,7 +73,7 @@ class _Text:
         self._has = features.__contains__
         self._wait = "await " if "async" in features else ""
         self._clock = bool(features & {"timed", "races", "tokens"})
-        self._can_raise = bool(features & {"slots", "lists"})
+        self._plain = f"return {self._wait}$unusual.plain($fn, {taken.packed})"
 
     def _put(self, *lines: str, when: bool = True) -> None:
         """Add lines at the present depth, if something is so."""
@@ -65,83 +92,85 @@ class _Text:
 
     def whole(self) -> str:
         """All of it."""
-        has, wait = self._has, self._wait
-        plain = f"return {wait}$plain($fn, {self._taken.packed})"
+        has = self._has
         self._open(f"def make({', '.join('$' + name for name in CELLS)}):")
-        self._open(f"{'async ' if wait else ''}def protected({self._taken.declared}):")
+        self._open(f"{'async ' if self._wait else ''}def protected({self._taken.declared}):")
         self._put("nonlocal $kind")
         self._put("$outer = $ambient()", when=has("races"))
         self._open("if $look and $look()" + (" or $outer is not None and $past():" if has("races") else ":"))
-        self._put(plain)
+        self._put(self._plain)
         self._depth -= 1
-        outside = self._depth
-        if self._can_raise:
-            self._put("$era = $token = $inside = None" if has("counted") else "$token = $inside = None")
-            self._open("try:")
-        if has("counted") or has("tokens"):
+        again = has("counted") or has("tokens")
+        if again:
             self._open("while True:")
         if has("counted"):
-            self._open("for $era in $tickets:")
+            self._from("tickets", "era", has("lists"))
+            self._open("if $current is None or not $unusual.quiet.renew():")
+            self._refuse()
+            self._put(self._plain)
+            self._depth -= 1
+            self._put("continue")
+            self._depth -= 1
         else:
-            self._put("$era = $current")
-            self._open("if $era is not None:")
-        within = self._depth
+            self._put("$era = $current", "if $era is None:", f"    {self._plain}")
         if has("tokens"):
-            self._open("for $token in $tokens:")
+            self._put("$notes = $moments")  # first: with tokens that come later, these notes are no one's
+            self._from("tokens", "token", has("lists"))
+            self._put("$unusual.quiet.ends($era)", when=has("counted"))  # it begins anew, if there are more
+            self._put("if not $unusual.limiter.refill():", f"    {self._plain}", "continue")
+            self._depth -= 1
         if has("slots"):
-            self._open("for $slot in $slots:")
-        self._put("$inside = True", when=self._can_raise)
+            self._put("$back = $free")  # the list the slot is from: a fork makes another one
+            self._from("slots", "slot", raises=True)
+            self._give_back()
+            self._put(self._plain)
+            self._depth -= 1
         self._attempt()
         self._end()
-        self._depth = within
-        if has("tokens"):  # there was none: the ticket is given back, and it begins anew if there are more
-            self._put("$ends($era)", when=has("counted"))
-            self._put("if not $refill():", f"    {plain}")
-            self._put("break" if has("counted") else "continue")
-        if has("counted"):
-            self._instead("else:")
-            self._open("if $current is None or not $renew():")
-            self._refuse()
-            self._put(plain)
-            self._depth -= 1
-        elif has("tokens"):
-            self._depth -= 1
-            self._put(plain)
-        self._depth = outside
-        if self._can_raise:
-            self._empty()
-        self._put(plain, when=self._can_raise or not (has("counted") or has("tokens")))
         self._depth = 1
         self._put("return protected", "")
         return "\n".join(self._lines)
 
-    def _empty(self) -> None:
-        """A list of slots, or of what a supply hands out, is empty: what was taken before is given back."""
-        self._open("except $Index:")
-        self._put("if $inside:", "    raise")  # the callable's own
-        self._put("if $era is not None:", "    $ends($era)", when=self._has("counted"))
-        self._put("if $token:", "    $token_back()", when=self._has("tokens"))
-        self._depth -= 1
+    def _from(self, supply: str, name: str, raises: bool) -> None:  # noqa: FBT001 - as text it reads well
+        """Take one thing from a supply, and begin the block for when there is none.
+
+        NB: nothing is called between the step that takes it and what comes after, so no signal handler comes between.
+        """
+        if not raises:
+            self._put(f"for ${name} in ${supply}:", "    break")
+            self._open("else:")
+            return
+        self._put(f"${name} = None", "try:", f"    for ${name} in ${supply}:", "        break")
+        self._put("except $IndexError:", "    pass")  # what it is empty for is done outside: it is no error's context
+        self._open(f"if ${name} is None:")
+
+    def _give_back(self) -> None:
+        """There is no slot: the ticket and the token that were taken for nothing."""
+        ticket = "$unusual.quiet.ends($era)" if self._has("counted") else "pass"
+        if self._has("tokens"):
+            self._put("try:", f"    {ticket}", "finally:", "    $unusual.limiter.unused.append(None)")
+        else:
+            self._put(ticket)
 
     def _refuse(self) -> None:
         """An open circuit refuses by itself; see `policies/circuit_refusing.py`."""
         if not self._has("refusals"):
             return
-        self._open("if $calm and $ambient() is None:" if self._has("retry") else "if $calm:")
-        self._put("$at = $now()")
-        self._open("if $at < $shut:")
-        self._open("for $number in $numbers:")
-        self._put("$refused(($Rejected, $number, $at, $by.name, $by))", "raise $Open($by, $number, $at)")
+        self._open("if $unusual.quiet.calm" + (" and $ambient() is None:" if self._has("retry") else ":"))
+        self._put("$shut = $unusual.circuit.shut", "$at = $now()")
+        self._open("if $shut is not None and $at < $shut.until:")
+        self._open("for $number in $shut.numbers:")
+        self._put("$unusual.quiet.refused(($Rejected, $number, $at, $shut.name, $shut))")
+        self._put("raise $unusual.error($shut, $number, $at)")
         self._depth -= 3
 
     def _attempt(self) -> None:
-        """The call itself, between taking and giving back; all that is taken by a `for` is in hand.
+        """The call itself, between taking and giving back.
 
         NB: nothing is called before the `try`, or a signal handler would come between.
         """
         has, wait = self._has, self._wait
         self._put(f"$began = {'$due = ' if has('races') else ''}None", when=self._clock)
-        self._put("$back = $free", when=has("slots"))  # the list the slot is from: a fork makes another one
         self._put("$timer = [False, None, None, 0, None, 0.0]", when=has("races") and bool(wait))
         self._put("$mark = $marks", when=has("retry"))
         self._open("try:")
@@ -154,7 +183,7 @@ class _Text:
         for _ in finals:
             self._open("try:")
         self._put("$began = $now()", when=self._clock)
-        self._put("$took($began)", when=has("tokens"))
+        self._put("$notes[$token] = $began", when=has("tokens"))
         self._put("$starts[$slot] = $began", when=has("slots") and self._clock)
         self._put("$due = $enter($timer, $began)" if wait else "$due = $scope($began)", when=has("races"))
         self._put(f"$value = {wait}$fn({self._taken.passed})")
@@ -166,7 +195,6 @@ class _Text:
     def _end(self) -> None:
         """What follows from how the call has ended: done, or handed to the drivers."""
         has, wait = self._has, self._wait
-        self._put("if $waiting:", "    $attend()", when=has("slots"))
         self._put("$ended = $now()", when=has("timed") or has("races"))
         self._put("$spent = $ended - $began", when=has("timed"))
         self._put("if $type($value) is not $kind:", "    $kind = $usual($value, $kind)")
@@ -179,22 +207,23 @@ class _Text:
         self._put(f"if {' or '.join(checks)}:", "    raise $Unusual", when=bool(checks))
         self._instead("except $Unusual:")
         self._put("$error = None")
-        self._instead("except $Base as $caught:")
+        self._instead("except $BaseException as $caught:")
         self._put("$error = $caught", "$value = None")
         self._instead("else:")
-        self._put("$log($spent)" if has("timed") else "$ends($era)", when=has("counted"))
+        self._put("$log.append($spent)" if has("timed") else "$unusual.quiet.ends($era)", when=has("counted"))
         self._put("return $value")
         self._depth -= 1
         self._open("try:")
-        self._put("$ends($era)", when=has("counted"))
+        self._put("$unusual.quiet.ends($era)", when=has("counted"))
         handed = [
             "$began" if self._clock else "None",
             "$era",
             "$mark" if has("retry") else "0",
             "($due, $timer)" if has("races") and wait else "None",
         ]
-        self._put(f"return {wait}$resume($fn, {self._taken.packed}, $error, $value, {', '.join(handed)})")
+        passed = f"$fn, {self._taken.packed}, $error, $value, {', '.join(handed)}"
+        self._put(f"return {wait}$unusual.resume({passed})")
         self._instead("finally:")
         self._put("$error = $value = None")  # a frame in the error's own traceback would keep both alive
-        self._put("if $waiting:", "    $attend()", when=has("slots"))
+        self._put("$unusual.bulkhead.attend()", when=has("slots"))
         self._depth -= 1

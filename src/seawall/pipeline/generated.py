@@ -11,9 +11,10 @@ from seawall.core.context import ambient, narrow_deadline, remaining, set_ambien
 from seawall.core.verdict import Verdict
 from seawall.drive import compile as generator
 from seawall.drive.call import Call, Resumed
+from seawall.drive.known import tell
 from seawall.drive.quiet import Era, Quiet
+from seawall.drive.template import WhenUnusual
 from seawall.errors.classify import verdict_of_status
-from seawall.pipeline.overrides import looking
 from seawall.policies.circuit_refusing import QuickCircuitOpenError, RetriedCircuitOpenError
 
 if TYPE_CHECKING:
@@ -102,27 +103,25 @@ class Generated:
             return None
         pipeline = self._pipeline
         self._clocked = bool(features & {"timed", "tokens", "races"})  # alike in both colours
+        parts: dict[str, Any] = {}
+        races: list[Any] = []
+        for policy in pipeline.policies:
+            own = policy.quiet_features(colour) or frozenset()
+            parts |= dict.fromkeys(own, policy)
+            races += [policy] if "races" in own else []
+            if policy.kind == "circuit_breaker" and "refusals" in features:
+                parts["refusals"] = policy
         if self._quiet is None:
-            self._quiet = Quiet(pipeline.policies, pipeline._judge, pipeline.clock, pipeline._judge.bus)
-        given: dict[str, Any] = {"usual": usual, "ambient": ambient}
-        given["Open"] = RetriedCircuitOpenError if "retry" in features else QuickCircuitOpenError
-        if colour == "sync":
-            given |= {"plain": self._plain, "resume": self._resume}
-        else:
-            given |= {"plain": self._aplain, "resume": self._aresume}
-        if "races" in features:
-            races: list[Any] = [
-                policy for policy in pipeline.policies if "races" in (policy.quiet_features(colour) or ())
-            ]
+            judge = pipeline._judge
+            self._quiet = Quiet(pipeline.policies, judge, pipeline.clock, judge.bus, parts.get("refusals"))
+        sync = colour == "sync"
+        plain, resume = (self._plain, self._resume) if sync else (self._aplain, self._aresume)
+        error = RetriedCircuitOpenError if "retry" in features else QuickCircuitOpenError
+        given: dict[str, Any] = {"unusual": WhenUnusual(plain, resume, self._quiet, error, parts)}
+        if races:
             nearest = min(races, key=lambda race: race.limit)
-            given |= {"restore": set_ambient, "past": _past, "scope": _scope(nearest)}
-            if colour == "async":
-                given["enter"] = nearest.timers().enter
-        return features, {
-            **self._quiet.cells,
-            **{name: CellType(value) for name, value in given.items()},
-            "look": looking,
-        }
+            given |= {"scope": _scope(nearest)} if sync else {"enter": nearest.timers().enter}
+        return features, {**self._quiet.cells, **{name: CellType(value) for name, value in given.items()}}
 
     # ------------------------------------------------ something is unusual
 
@@ -195,3 +194,6 @@ def _scope(race: Any) -> Callable[[float], float]:
         return narrow_deadline(began, limit, race.clock)
 
     return scope
+
+
+tell(usual=usual, ambient=ambient, restore=set_ambient, past=_past)

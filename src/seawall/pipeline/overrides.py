@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from types import CellType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from seawall.core.errors import ConfigurationError
 from seawall.core.validate import duration, text, whole
+from seawall.drive.known import tell
 from seawall.events.types import OverrideEnded, OverrideSet
 from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.rate_limiter import RateLimiter
@@ -102,10 +102,8 @@ class Override:
         return ", ".join(part for part in (repr(self.changes), self.limits) if part)
 
 
-#: What generated code asks whether overrides hold in its context; None until the first one in this process.
-looking = CellType(None)
-
 _active: ContextVar[tuple[tuple[str | None, Changes], ...]] = ContextVar("seawall_overrides", default=())
+tell(look=None)  # what generated code asks whether overrides hold in its context; None until the first in this process
 
 
 def changes(
@@ -166,7 +164,7 @@ def override(
     """
     made = changes(disable, attempts, timeout, deadline)
     _refuse_nothing(made)
-    looking.cell_contents = _active.get
+    tell(look=_active.get)
     token = _active.set((*_active.get(), (name, made)))
     try:
         yield

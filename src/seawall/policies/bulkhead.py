@@ -107,6 +107,7 @@ class Bulkhead(QueueingPolicy):
     _free: list[int]
     _unused: list[int]  # numbers that the machine itself has
     _starts: list[float]  # when the call in each slot began
+    _waiting = False  # whether somebody is; those on quiet paths end in another era then, and come to `attend`
 
     def _begin(self) -> None:
         super()._begin()
@@ -118,19 +119,18 @@ class Bulkhead(QueueingPolicy):
             cells["slots"].cell_contents = iter(self._free.pop, 0)
             cells["free"].cell_contents = self._free
             cells["starts"].cell_contents = self._starts
-            cells["waiting"].cell_contents = False
+            self._waiting = False
 
     def quiet_features(self, colour: str) -> frozenset[str] | None:
         """See `PolicyBase.quiet_features`: none with keys or in shadow."""
         del colour
-        return None if self.key is not None or self.shadow else frozenset({"slots"})
+        return None if self.key is not None or self.shadow else frozenset({"slots", "eras"})
 
     def quiet_cells(self) -> dict[str, CellType]:
         """See `PolicyBase.quiet_cells`."""
         with self._lock:
             if not self._cells:
-                self._cells = {name: CellType() for name in ("slots", "free", "starts", "waiting", "attend")}
-                self._cells["attend"].cell_contents = self._attend
+                self._cells = {name: CellType() for name in ("slots", "free", "starts")}
                 self._state_changed()
             return self._cells
 
@@ -175,7 +175,7 @@ class Bulkhead(QueueingPolicy):
         woken: list[Parked] = []
         if machine is None or not machine.lent:
             return woken
-        self._cells["waiting"].cell_contents = True
+        self._waiting = True
         self._disturb()
         while (machine.queued or machine.room < 0) and self._take_back():
             woken += machine.fill(now)
@@ -186,7 +186,7 @@ class Bulkhead(QueueingPolicy):
         if not self._quiets or machine is None:
             return
         waiting = bool(machine.queued) or machine.room < 0
-        self._cells["waiting"].cell_contents = waiting
+        self._waiting = waiting
         if waiting:
             return
         free, unused = self._free, self._unused
@@ -200,10 +200,12 @@ class Bulkhead(QueueingPolicy):
             machine.lent += 1
             free += [number]
 
-    def _attend(self) -> None:
-        """A slot has come back while somebody was waiting: it goes to the next in line."""
+    def attend(self) -> None:
+        """A slot has come back: if somebody is waiting, it goes to the next in line."""
+        if not self._waiting:
+            return
         if self._lock._is_owned():
-            self._put_off(self._attend)
+            self._put_off(self.attend)
             return
         with self._lock:
             now = self.clock.now()

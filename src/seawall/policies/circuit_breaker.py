@@ -151,7 +151,6 @@ class CircuitBreaker(CircuitHands):
         self._chance = chance
         self._lease_given = lease is not None
         self._attempt_limit: float | None = None
-        self._cells = {}
         options: dict[str, Any] = {**period, **back}
         self._options = BreakerOptions(rules, lease=60.0 if lease is None else float(lease), shadow=shadow, **options)
         self._record_types = record

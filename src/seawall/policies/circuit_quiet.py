@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from types import CellType
 from typing import TYPE_CHECKING
 
 from seawall.drive.supply import Supply
@@ -52,13 +51,6 @@ class CircuitQuiet(PolicyBase):
         """See `PolicyBase.quiet_blocked`: as long as it is not closed."""
         return self._machine.state != "closed"
 
-    def quiet_cells(self) -> dict[str, CellType]:
-        """See `PolicyBase.quiet_cells`."""
-        with self._lock:
-            if not self._cells and self.key is None:
-                self._cells = {"shut": CellType(-math.inf), "numbers": CellType(()), "by": CellType(None)}
-            return self._cells
-
     def _absorb_refusals(self, refusals: Sequence[Refusal]) -> None:
         own = [raw for raw in refusals if raw[4].owner == self._epoch]
         if own:
@@ -100,7 +92,7 @@ class CircuitQuiet(PolicyBase):
 
     # -------------------------------------------------- refusing by itself
 
-    _cells: dict[str, CellType]
+    shut: Shut | None = None  #: what generated code may refuse with; None if it may not
     _shut_until = -math.inf  #: up to when every call is refused, whatever happens; in the past if nobody knows that
     _refusing: Supply | None = None
 
@@ -117,25 +109,19 @@ class CircuitQuiet(PolicyBase):
         elif machine.state == "open":
             until = machine.retry_at
         self._shut_until = until
-        cells = self._cells
-        if not cells:
-            return
-        if until <= now:
-            cells["shut"].cell_contents = -math.inf
+        if until <= now or not self._quiets:
+            self.shut = None
             return
         evidence = machine.evidence_of_refusal(now)
-        cells["by"].cell_contents = Shut(self.name, reason, until, evidence, self.bus.journal, self._epoch)
-        self._refusing = Supply(None, NUMBERS, self._tally.number + 1)
-        cells["numbers"].cell_contents = self._refusing.iterator
-        cells["shut"].cell_contents = until
+        self._refusing = supply = Supply(None, NUMBERS, self._tally.number + 1)
+        self.shut = Shut(self.name, reason, until, evidence, self.bus.journal, self._epoch, supply.iterator)
 
     def _recall_numbers(self) -> None:
         """Take back the numbers of events that generated code has not used; needs the lock."""
         supply = self._refusing
         if supply is None:
             return
-        self._cells["shut"].cell_contents = -math.inf
-        self._cells["numbers"].cell_contents = ()
+        self.shut = None
         used = supply.recall()
         # NB: no call in these lines, so no signal handler comes between them
         self._tally.number += used

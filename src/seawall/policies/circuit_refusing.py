@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import CircuitOpenError
@@ -36,9 +36,10 @@ class Shut:
         evidence: as in a rejection.
         journal: gives the name of the worker for ids.
         owner: which state of the policy it is of.
+        numbers: of events, that generated code may take.
     """
 
-    __slots__ = ("evidence", "journal", "name", "owner", "reason", "until")
+    __slots__ = ("evidence", "journal", "name", "numbers", "owner", "reason", "until")
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Shut:
         evidence: Mapping[str, object],
         journal: Journal,
         owner: int,
+        numbers: Iterator[int],
     ) -> None:
         self.name = name
         self.reason = reason
@@ -55,6 +57,7 @@ class Shut:
         self.evidence = evidence
         self.journal = journal
         self.owner = owner
+        self.numbers = numbers
 
     def left(self, at: float) -> float | None:
         """Seconds that a refusal at a moment names; None if nobody knows."""

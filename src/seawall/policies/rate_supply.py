@@ -7,8 +7,8 @@ before the machine decides anything else, what is left is taken back and the mac
 from __future__ import annotations
 
 import math
-from collections import deque
-from functools import partial
+from bisect import bisect_right
+from itertools import repeat
 from types import CellType
 from typing import TYPE_CHECKING
 
@@ -22,31 +22,28 @@ if TYPE_CHECKING:
     from seawall.drive.call import Resumed
     from seawall.machines.shared import RateOptions, WindowOptions
 
-TOKENS = 512  #: handed to generated code at a time
+TOKENS = 1024  #: handed to generated code at a time
 
 
 class RateSupply(QueueingPolicy):
     """What a rate limiter is to generated code."""
 
-    _state = (*QueueingPolicy._state, "_supply", "_moments", "_back", "_brief")
+    _state = (*QueueingPolicy._state, "_supply", "_moments", "unused")
     _parts: list[tuple[str, str, RateOptions | WindowOptions]]  # rate, algorithm, options
     _cells: dict[str, CellType]
     _supply: Supply | None = None
-    _moments: list[float] | deque[float]
-    _brief: bool  # so many tokens come back within an instant: it does not matter when each was used
-    _back: list[None]  # tokens that were taken and not used
+    _moments: list[float]  # when each token of the supply was used; the past if it is not known yet
+    unused: list[None]  # tokens that were taken and not used
 
     def _begin(self) -> None:
         super()._begin()
-        self._supply, self._moments, self._back, self._brief = None, [], [], False
+        self._supply, self._moments, self.unused = None, [], []
 
     def _state_changed(self) -> None:
         cells = self._cells
         if cells:
             cells["tokens"].cell_contents = ()
-            cells["took"].cell_contents = self._moments.append
-            cells["refill"].cell_contents = self._refill
-            cells["token_back"].cell_contents = partial(self._back.append, None)
+            cells["moments"].cell_contents = self._moments
 
     def quiet_features(self, colour: str) -> frozenset[str] | None:
         """See `PolicyBase.quiet_features`: for one token bucket or gcra without keys, whose calls cost 1."""
@@ -58,7 +55,7 @@ class RateSupply(QueueingPolicy):
         """See `PolicyBase.quiet_cells`."""
         with self._lock:
             if not self._cells:
-                self._cells = {name: CellType() for name in ("tokens", "took", "token_back", "refill")}
+                self._cells = {name: CellType() for name in ("tokens", "moments")}
                 self._state_changed()
             return self._cells
 
@@ -81,38 +78,33 @@ class RateSupply(QueueingPolicy):
             return
         self._cells["tokens"].cell_contents = ()
         taken = supply.recall()
-        back = min(taken, len(self._back))  # more come back than were taken if they were taken before the last look
-        taken -= back
-        notes = self._moments
-        moments = [*notes]  # first: others go on noting
-        noted = len(moments)
-        waited = taken if self.shape == "queue" else 0
-        if self._brief:  # only the last is noted
-            self._machine.took_at_once(taken, moments[-1] if moments else now, now)
-        else:
-            # a thread between its token and its note: taken for now, and its note is left out when it comes
-            moments = moments[noted - taken :] if noted > taken else moments + [now] * (taken - noted)
-            self._machine.took(moments, now)
+        back = min(taken, len(self.unused))  # more come back than were taken if they were taken before the last look
+        noted = sorted(self._moments[:taken])
+        count = taken - back
+        unknown = bisect_right(noted, -math.inf)  # between a token and its note, or back: now, and not noted later
+        if count:
+            moments = [*noted[unknown:][-count:], *repeat(now, unknown - back)]
+            if count * self._machine.step <= INSTANT:  # it does not matter when each was used
+                self._machine.took_at_once(count, moments[-1], now)
+            else:
+                self._machine.took(moments, now)
+        waited = count if self.shape == "queue" else 0
         # NB: no call in these lines, nor at the end of `took`, so no signal handler comes between them
         self._supply = None
-        del self._back[:back]
-        if isinstance(notes, list):
-            del notes[:noted]
+        del self.unused[:back]
         self._waits.counts[0] += waited
 
     def _offer(self, now: float) -> None:
         if self._quiets and self._supply is None and self._machine is not None:
             count = min(TOKENS, self._machine.spare(now))
             if count:
-                brief = count * self._machine.step <= INSTANT
-                if brief != self._brief:
-                    self._brief = brief
-                    self._moments = deque(maxlen=1) if brief else []
-                    self._cells["took"].cell_contents = self._moments.append
-                self._supply = Supply(True, count)
+                self._supply = Supply(None, count)
+                self._moments = [-math.inf] * count
+                # these first: notes of tokens that come after them are no one's, and count as not known
+                self._cells["moments"].cell_contents = self._moments
                 self._cells["tokens"].cell_contents = self._supply.iterator
 
-    def _refill(self) -> bool:
+    def refill(self) -> bool:
         """More tokens for a caller who found none; False if the machine has to be asked."""
         if self._inside():
             return False
@@ -137,5 +129,5 @@ class RateSupply(QueueingPolicy):
         self._settle(self.clock.now())
         super()._renew()
         if self._machine is not None:
-            self._moments, self._back, self._brief = [], [], False
+            self._moments, self.unused = [], []
             self._state_changed()
