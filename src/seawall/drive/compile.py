@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from seawall.drive.known import PREFIX, known, tell
 from seawall.drive.supply import GIL
 from seawall.drive.template import source
-from seawall.events.types import CallRejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,7 +38,7 @@ class Unusual(Exception):  # noqa: N818 - it is no error, and leaves no generate
     """A call has succeeded, and the drivers have to look at it all the same."""
 
 
-tell(Unusual=Unusual, Rejected=CallRejected)
+tell(Unusual=Unusual)
 
 
 class Parameters(NamedTuple):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.core.fork import renew_after_fork
 from seawall.drive.supply import Supply
-from seawall.events.types import CallRejected
+from seawall.events.types import CallRejected, Refusal
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
@@ -47,10 +47,6 @@ class Era:
     def __init__(self, of: dict[int, tuple[int, int]], life: int) -> None:
         self.of = of
         self.life = life
-
-
-#: Of a call that generated code has refused: its event in short, with who refuses it in place of the last fields.
-Refusal = tuple[Any, ...]
 
 
 class Batch:

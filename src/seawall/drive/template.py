@@ -46,12 +46,14 @@ class WhenUnusual:
         parts: the policies that generated code asks for more, by feature: "tokens", "slots", "refusals".
     """
 
-    __slots__ = ("bulkhead", "circuit", "error", "limiter", "plain", "quiet", "resume")
+    __slots__ = ("bulkhead", "circuit", "ends", "error", "limiter", "plain", "quiet", "refused", "resume")
 
     def __init__(self, plain: Any, resume: Any, quiet: Any, error: Any, parts: dict[str, Any]) -> None:
         self.plain = plain
         self.resume = resume
         self.quiet = quiet
+        self.ends = quiet.ends
+        self.refused = quiet.refused
         self.error = error
         self.limiter = parts.get("tokens")
         self.bulkhead = parts.get("slots")
@@ -116,7 +118,7 @@ class _Text:
         if has("tokens"):
             self._put("$notes = $moments")  # first: with tokens that come later, these notes are no one's
             self._from("tokens", "token", has("lists"))
-            self._put("$unusual.quiet.ends($era)", when=has("counted"))  # it begins anew, if there are more
+            self._put("$unusual.ends($era)", when=has("counted"))  # it begins anew, if there are more
             self._put("if not $unusual.limiter.refill():", f"    {self._plain}", "continue")
             self._depth -= 1
         if has("slots"):
@@ -131,7 +133,7 @@ class _Text:
         self._put("return protected", "")
         return "\n".join(self._lines)
 
-    def _from(self, supply: str, name: str, raises: bool) -> None:  # noqa: FBT001 - as text it reads well
+    def _from(self, supply: str, name: str, raises: bool) -> None:
         """Take one thing from a supply, and begin the block for when there is none.
 
         NB: nothing is called between the step that takes it and what comes after, so no signal handler comes between.
@@ -146,7 +148,7 @@ class _Text:
 
     def _give_back(self) -> None:
         """There is no slot: the ticket and the token that were taken for nothing."""
-        ticket = "$unusual.quiet.ends($era)" if self._has("counted") else "pass"
+        ticket = "$unusual.ends($era)" if self._has("counted") else "pass"
         if self._has("tokens"):
             self._put("try:", f"    {ticket}", "finally:", "    $unusual.limiter.unused.append(None)")
         else:
@@ -160,7 +162,7 @@ class _Text:
         self._put("$shut = $unusual.circuit.shut", "$at = $now()")
         self._open("if $shut is not None and $at < $shut.until:")
         self._open("for $number in $shut.numbers:")
-        self._put("$unusual.quiet.refused(($Rejected, $number, $at, $shut.name, $shut))")
+        self._put("$unusual.refused(($number, $at, $shut))")
         self._put("raise $unusual.error($shut, $number, $at)")
         self._depth -= 3
 
@@ -210,11 +212,11 @@ class _Text:
         self._instead("except $BaseException as $caught:")
         self._put("$error = $caught", "$value = None")
         self._instead("else:")
-        self._put("$log.append($spent)" if has("timed") else "$unusual.quiet.ends($era)", when=has("counted"))
+        self._put("$log.append($spent)" if has("timed") else "$unusual.ends($era)", when=has("counted"))
         self._put("return $value")
         self._depth -= 1
         self._open("try:")
-        self._put("$unusual.quiet.ends($era)", when=has("counted"))
+        self._put("$unusual.ends($era)", when=has("counted"))
         handed = [
             "$began" if self._clock else "None",
             "$era",

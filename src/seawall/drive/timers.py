@@ -10,13 +10,20 @@ out the request is taken back, unless somebody else has asked for it too.
 from __future__ import annotations
 
 import asyncio
+import sys
 import weakref
+from asyncio import current_task, get_running_loop
+from sys import get_asyncgen_hooks
 from typing import TYPE_CHECKING, Any, Protocol
 
 from seawall.core.context import ambient, narrow_deadline, set_ambient
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
+
+#: Up to CPython 3.11 `get_running_loop` is a system call, as it looks for forks. A loop that runs sets hooks for
+#: asynchronous generators in its thread, and the bound method it sets is its own, another one each time it runs.
+_SLOW = sys.version_info < (3, 12)
 
 _TICK = 1e-6  # seconds: timers fire up to a tick of the loop's clock early; waiting less than that would be spinning
 
@@ -29,6 +36,11 @@ FIRED, POP, TASK, _CANCELLING, _MINE, _DUE = range(6)
 def unarmed() -> Timer:
     """A timer that runs for nobody yet."""
     return [False, None, None, 0, None, 0.0]
+
+
+def _sign() -> object:
+    """What stays the same as long as the loop of now runs in this thread, and is cheap to get; None if nothing does."""
+    return get_asyncgen_hooks()[0] if _SLOW else get_running_loop()
 
 
 class _Line:
@@ -86,15 +98,17 @@ class Timers:
         """Forget all: the child of a fork has no tasks of its parent's."""
         # NB: a line must not keep its loop alive, or it would never leave this table
         self._lines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = weakref.WeakKeyDictionary()
-        self._now: tuple[asyncio.AbstractEventLoop | None, _Line] = None, _Line()  # the loop that came last
+        #: What tells that the loop that came last is running in this thread, that loop, and its line.
+        self._now: tuple[object, asyncio.AbstractEventLoop | None, _Line] = object(), None, _Line()
 
     def arm(self, timer: Timer, due: float) -> None:
         """Cancel the task of now when `due` comes, unless it is disarmed before."""
-        loop = asyncio.get_running_loop()
-        known, line = self._now
-        if known is not loop:
-            line = self._of(loop)
-        task = asyncio.current_task(loop)
+        loop = get_running_loop()
+        line = self._lines.get(loop)
+        if line is None:
+            line = self._lines[loop] = _Line()
+        self._now = _sign() or object(), loop, line
+        task = current_task(loop)
         if task is None:
             raise RuntimeError("a timeout needs a task to cancel; run the coroutine in one")
         if due < line.last or task in line.live:  # an earlier deadline from outside; or one call inside another
@@ -108,26 +122,29 @@ class Timers:
             clock = self._policy.clock
             line.arm(loop, clock, clock.loop_time(loop, due))
 
-    def _of(self, loop: asyncio.AbstractEventLoop) -> _Line:
-        """The line of a loop."""
-        line = self._lines.get(loop)
-        if line is None:
-            line = self._lines[loop] = _Line()
-        self._now = loop, line
-        return line
-
     def enter(self, timer: Timer, began: float) -> float:
         """Bound an attempt of generated code that begins at a moment; returns when its time is up.
 
         The ambient deadline shrinks to it. What undoes that is in `template.py`.
         """
         policy = self._policy
-        limit = policy.limit
+        limit, clock = policy.limit, policy.clock
         if ambient() is None:
             due = began + limit
-            set_ambient((due, limit, policy.clock))
+            set_ambient((due, limit, clock))
         else:
-            due = narrow_deadline(began, limit, policy.clock)
+            due = narrow_deadline(began, limit, clock)
+        sign, loop, line = self._now
+        if sign is (get_asyncgen_hooks()[0] if _SLOW else get_running_loop()) and line.armed and due >= line.last:
+            task = current_task(loop)
+            live = line.live
+            if task is not None and task not in live:
+                line.last = timer[_DUE] = due
+                timer[TASK] = task
+                timer[_CANCELLING] = task.cancelling()
+                timer[POP] = line.pop
+                live[task] = timer
+                return due
         self.arm(timer, due)
         return due
 

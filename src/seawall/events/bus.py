@@ -11,7 +11,7 @@ from seawall.core.clock import Clock, current_clock
 from seawall.core.drain import Drain
 from seawall.core.fork import renew_after_fork
 from seawall.events.journal import Journal
-from seawall.events.types import CallRejected, RawEvent, inflate
+from seawall.events.types import CallRejected, RawEvent, Refusal, inflate
 
 Listener = Callable[[Any], object]
 
@@ -162,14 +162,14 @@ class Bus:
         """A new lock in the child."""
         self._lock = threading.RLock()
 
-    def publish_refusals(self, raws: Sequence[RawEvent]) -> None:
+    def publish_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Record many refusals in the order they came, and hand them to the listeners; never raises."""
-        self.journal.append_refusals(raws, self.clock.wall() - self.clock.now())
+        self.journal.append_refusals(refusals, self.clock.wall() - self.clock.now())
         for one in self._listeners:
             if one.kinds is None or CallRejected in one.kinds:
-                for raw in raws:
+                for number, at, shut in refusals:
                     try:
-                        one.listener(inflate(raw))
+                        one.listener(inflate(shut.event(number, at)))
                     except Exception:
                         self.listener_errors += 1
 

@@ -6,8 +6,7 @@ import heapq
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count, islice, repeat
-from operator import add, itemgetter
+from itertools import count, islice
 from typing import Any, NamedTuple
 
 from seawall.core.fork import renew_after_fork
@@ -21,6 +20,7 @@ from seawall.events.types import (
     CallTimedOut,
     FallbackUsed,
     RawEvent,
+    Refusal,
     RetryGaveUp,
     RetryScheduled,
     inflate,
@@ -32,7 +32,6 @@ from seawall.events.words import describe
 _FAILURES = frozenset({CallFailed, CallSlow, CallTimedOut, RetryGaveUp})
 _EFFECTS = frozenset({CallRejected, CallShadowed, FallbackUsed, RetryScheduled})
 
-_moment = itemgetter(2)  # of a raw event
 _Kept = tuple[int, float, str, str, RawEvent]  # number in the journal, wall, source, worker, event
 
 
@@ -97,23 +96,27 @@ def entry_from_json(data: Mapping[str, Any], source: str = "") -> Entry:
 class Journal:
     """Rings of the last events, and counts of successes by second.
 
-    There are three: one for single calls that failed, one for what came of it (refusals, retries, fallbacks), one for
-    everything that changes a state. Appending takes no lock; memory is bounded by `capacity` (about 250 bytes an entry)
-    for each ring, plus one pair per second for the last `seconds` seconds.
+    There are four: one for single calls that failed, one for what came of it (refusals, retries, fallbacks), one for
+    what an open circuit has refused in a flood, one for everything that changes a state. Appending one takes no lock;
+    memory is bounded by `capacity` (about 250 bytes an entry) for each ring, plus one pair per second for the last
+    `seconds` seconds.
 
     Args:
         capacity: entries kept in each ring, from 1; 4,096 by default, some hours of an ordinary service's failures.
         seconds: how many seconds of success counts are kept; 3,600 by default.
     """
 
-    __slots__ = ("__weakref__", "_changes", "_effects", "_failures", "_lock", "_numbers", "_successes", "appended",
-                 "before_reading", "fallen", "fallen_until", "worker")  # fmt: skip
+    __slots__ = ("__weakref__", "_changes", "_effects", "_failures", "_lock", "_numbers", "_refusals", "_refused",
+                 "_successes", "appended", "before_reading", "fallen", "fallen_until", "worker")  # fmt: skip
 
     def __init__(self, capacity: int = 4096, seconds: int = 3600) -> None:
         self._changes: deque[_Kept] = deque(maxlen=capacity)
         self._failures: deque[_Kept] = deque(maxlen=capacity)
         self._effects: deque[_Kept] = deque(maxlen=capacity)
         self._successes: deque[list[int]] = deque(maxlen=seconds)
+        # Refusals by generated code, many in one: the first number, what makes moments wall times, the worker
+        self._refused: deque[tuple[int, float, str, Sequence[Refusal]]] = deque()
+        self._refusals = 0  # in all of those
         self._numbers = count(1)
         self.appended = 0
         self.worker = new_worker()  #: this process, in the ids of its events; new after a fork
@@ -141,17 +144,30 @@ class Journal:
         ring.append((number, wall, source, self.worker if worker is None else worker, raw))
         self.appended = max(self.appended, number)  # another thread may have come later and be through already
 
-    def append_refusals(self, raws: Sequence[RawEvent], epoch: float) -> None:
-        """Keep many refusals of this process; `epoch` is what makes their moments wall times."""
-        ring, kept = self._effects, len(raws)
-        over = len(ring) + kept - (ring.maxlen or 0)
-        gone = list(islice(ring, max(0, over)))
-        if gone:
-            self.fallen.update(map(_kind_name, gone))
-            self.fallen_until = max(self.fallen_until, gone[-1][1])
-        walls = map(add, map(_moment, raws), repeat(epoch))
-        ring.extend(zip(islice(self._numbers, kept), walls, repeat(""), repeat(self.worker), raws))
-        self.appended = max(self.appended, ring[-1][0])
+    def append_refusals(self, refusals: Sequence[Refusal], epoch: float) -> None:
+        """Keep many refusals of this process; `epoch` is what makes their moments wall times.
+
+        Before a flood of them costs anything they are kept together as they come, and the oldest lot gives way.
+        """
+        most = self._effects.maxlen or 0
+        refusals = refusals[-most:]
+        kept = len(refusals)
+        with self._lock:
+            first = next(self._numbers)
+            last = deque(islice(self._numbers, kept - 1), maxlen=1)
+            lot = [(first, epoch, self.worker, refusals)]
+            # NB: no call in these lines, so no signal handler comes between them
+            self._refused += lot
+            self._refusals += kept
+            while self._refusals > most:
+                _, since, _, gone = self._refused[0]
+                kept = len(gone)
+                # NB: as above
+                del self._refused[0]
+                self._refusals -= kept
+                self.fallen[CallRejected.__name__] += kept
+                self.fallen_until = max(self.fallen_until, gone[-1][1] + since)
+            self.appended = max(self.appended, first, *last)
 
     def add_entry(self, entry: Entry) -> None:
         """Keep an event that another program reported."""
@@ -205,22 +221,22 @@ class Journal:
         return found if limit is None else found[max(0, len(found) - limit) :]
 
     def _rings(self) -> list[list[_Kept]]:
-        """Copies of the three rings."""
-        return [list(self._changes), list(self._failures), list(self._effects)]
+        """Copies of all that is kept."""
+        lots = list(self._refused)
+        refused = [
+            (place, at + epoch, "", worker, shut.event(number, at))
+            for first, epoch, worker, refusals in lots
+            for place, (number, at, shut) in enumerate(refusals, first)
+        ]
+        return [list(self._changes), list(self._failures), list(self._effects), refused]
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries())
 
     def __len__(self) -> int:
-        return len(self._changes) + len(self._failures) + len(self._effects)
+        return len(self._changes) + len(self._failures) + len(self._effects) + self._refusals
 
 
 def _number(kept: _Kept) -> int:
     """Its place in the journal."""
     return kept[0]
-
-
-def _kind_name(kept: _Kept) -> str:
-    """What its event is called."""
-    name: str = kept[4][0].__name__
-    return name

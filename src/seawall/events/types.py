@@ -266,11 +266,10 @@ EVENTS: dict[str, Any] = {
 }
 
 
-SHORT = 5  #: items of a refusal in short: class, number, moment, name, and what gives the rest
+#: A refusal by generated code, in short: its number, its moment, and what gives the event of the two.
+Refusal = tuple[int, float, Any]
 
 
 def inflate(raw: RawEvent) -> Any:
     """The named tuple of a raw event."""
-    if len(raw) == SHORT and raw[0] is CallRejected:
-        raw = raw[4].event(raw[1], raw[2])
     return raw[0]._make(raw[1:])

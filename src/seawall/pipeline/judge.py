@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from seawall.core.clock import Clock
     from seawall.core.snapshot import HistogramData
     from seawall.drive.call import Call
-    from seawall.drive.quiet import Batch, Quiet, Refusal
+    from seawall.drive.quiet import Batch, Quiet
     from seawall.events.bus import Bus
+    from seawall.events.types import Refusal
 
 Classify = Callable[[BaseException | None, Any], Verdict | None]
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from seawall.core.snapshot import PolicySnapshot
     from seawall.drive.call import Resumed
     from seawall.drive.protocols import CostRule, KeyRule, Shape
-    from seawall.drive.quiet import Batch, Quiet, Refusal
+    from seawall.drive.quiet import Batch, Quiet
+    from seawall.events.types import Refusal
 
 ARRIVED = 4  #: batches that wait to be counted, until the next call that asks the machines counts them
 

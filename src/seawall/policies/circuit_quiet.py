@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from seawall.drive.supply import Supply
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
     from seawall.core.permit import Permit
     from seawall.core.verdict import Verdict
     from seawall.drive.call import Resumed
-    from seawall.drive.quiet import Batch, Refusal
+    from seawall.drive.quiet import Batch
+    from seawall.events.types import Refusal
     from seawall.machines.breaker import Breaker
     from seawall.machines.breaker_options import BreakerOptions, Tally
     from seawall.measure.histogram import Histogram
     from seawall.policies.keyed import KeyTable
 
-NUMBERS = 128  #: of events, that generated code has at a time
+_SHUT = itemgetter(2)  # of a refusal
+
+NUMBERS = 2048  #: of events, that generated code has at a time
 
 
 class CircuitQuiet(PolicyBase):
@@ -52,7 +56,8 @@ class CircuitQuiet(PolicyBase):
         return self._machine.state != "closed"
 
     def _absorb_refusals(self, refusals: Sequence[Refusal]) -> None:
-        own = [raw for raw in refusals if raw[4].owner == self._epoch]
+        others = [shut for shut in set(map(_SHUT, refusals)) if shut.owner != self._epoch]
+        own = [one for one in refusals if one[2] not in others] if others else refusals
         if own:
             self._tally.counts["rejected"] += len(own)
             self._outbox.append((MANY, own))

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from seawall.core.clock import Clock
     from seawall.drive.call import Call
     from seawall.drive.protocols import Shape
-    from seawall.drive.quiet import Batch, Refusal
+    from seawall.drive.quiet import Batch
+    from seawall.events.types import Refusal
 
 AfterFirst = Literal["raise", "resume", "restart"]
 Idempotent = bool | Literal["key"]
