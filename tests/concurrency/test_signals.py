@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LEAST = {"decorated": 20, "quiet": 4}
 WORLDS = (
     "bulkhead",
+    "crowded",
     "rate-limit",
     "waiting-rate-limit",
     "keyed-rate-limit",

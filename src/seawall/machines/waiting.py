@@ -140,9 +140,10 @@ class Line(Resting):
         if verdict is Verdict.UNSENT:
             assert isinstance(permit, Booked)
             at = self._clock(now)
-            self.shared.counts["allowed"] -= 1
             ahead = self._unbook(self._first(at))
             self._give(permit.cost, permit.moment, at)
+            # NB: no call in these lines, nor at the end of `_give`, so no signal handler comes between them
+            self.shared.counts["allowed"] -= 1
             return self._rebook(ahead, at)
         if verdict is Verdict.THROTTLED and retry_after is not None:
             at = self._clock(now)
@@ -217,6 +218,15 @@ class Line(Resting):
         # NB: see `took`
         self.asked += count
         shared.counts["allowed"] += count
+
+    def gave_back(self, count: int, now: float) -> None:
+        """So many of those that have gone did not go after all; nobody may be waiting."""
+        at = self._clock(now)
+        shared = self.shared
+        self._give(float(count), at, at)
+        # NB: see `took`
+        self.asked -= count
+        shared.counts["allowed"] -= count
 
     def _take_together(self, count: int, moment: float) -> None:
         """Take so many tokens at a moment; changes the state in its last step."""

@@ -78,7 +78,11 @@ class RateSupply(QueueingPolicy):
             return
         self._cells["tokens"].cell_contents = ()
         taken = supply.recall()
-        back = min(taken, len(self.unused))  # more come back than were taken if they were taken before the last look
+        back = min(taken, len(self.unused))
+        late = len(self.unused) - back  # taken before the last look
+        if late and not self._machine.waiting:
+            self._machine.gave_back(late, now)
+            del self.unused[:late]
         noted = sorted(self._moments[:taken])
         count = taken - back
         unknown = bisect_right(noted, -math.inf)  # between a token and its note, or back: now, and not noted later
