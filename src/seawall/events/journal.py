@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -194,6 +193,8 @@ class Journal:
 
         `after` leaves out as many as had been appended at an earlier look.
         """
+        import heapq  # late: loaded when the first policy was made
+
         for look in self.before_reading:
             look()
         kept = heapq.merge(*(sorted(ring, key=_number) for ring in self._rings()), key=_number)

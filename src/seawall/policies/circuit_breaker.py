@@ -14,7 +14,6 @@ from seawall.core.validate import duration, error_types, function
 from seawall.core.verdict import Verdict
 from seawall.drive.manual import ManualPermit
 from seawall.errors.classify import verdict_of
-from seawall.machines.breaker_options import BreakerOptions, HalfOpen
 from seawall.policies.circuit_hands import CircuitHands
 from seawall.policies.circuit_options import check_keys, check_probe, half_open_options, open_options, trip_rules
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from seawall.drive.call import Call
     from seawall.drive.prober import Probe, Prober
     from seawall.drive.protocols import KeyRule
+    from seawall.machines.breaker_options import HalfOpen
     from seawall.machines.trip import TripRule
 
 Classify = Callable[[BaseException | None, Any], Verdict | None]
@@ -123,6 +123,8 @@ class CircuitBreaker(CircuitHands):
         chance: Chance = system_chance,
         name: str | None = None,
     ) -> None:
+        from seawall.machines.breaker_options import BreakerOptions  # late: nothing but a circuit breaker needs it
+
         super().__init__(name)
         rules = trip_rules(failure_threshold, trip)
         period = open_options(recovery_timeout, growth, max_recovery_timeout, recovery_jitter, max_open)

@@ -24,10 +24,10 @@ _secret = secret_bytes(16)
 def key_label(key: Hashable, *, public: bool) -> str:
     """A key as it may be written down: itself if `public`, else a short keyed hash, the same within one process."""
     if public:
-        from seawall.errors.text import safe_text  # late: it loads the regular expressions
+        from seawall.errors.text import safe_text  # late: loaded when the first policy was made
 
         return safe_text(key, 60)
-    from hashlib import blake2s  # late: few programs have keys
+    from hashlib import blake2s  # late: loaded when the first policy was made
 
     return "k-" + blake2s(repr(key).encode("utf-8", "backslashreplace"), key=_secret, digest_size=4).hexdigest()
 
