@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from seawall.core.fork import renew_after_fork
 from seawall.events.ids import long_id_of, new_worker, short
 from seawall.events.types import (
-    EVENTS,
     CallFailed,
     CallRejected,
     CallShadowed,
@@ -81,6 +80,8 @@ def entry_from_json(data: Mapping[str, Any], source: str = "") -> Entry:
     Raises:
         ValueError: if the event is of an unknown kind or its fields do not fit.
     """
+    from seawall.events.every import EVENTS  # late: none but those who read entries of others need it
+
     kind = EVENTS.get(str(data.get("event")))
     if kind is None:
         raise ValueError(f"unknown event {data.get('event')!r}: known are {', '.join(sorted(EVENTS))}")

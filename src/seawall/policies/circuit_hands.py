@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from seawall.core.errors import ConfigurationError
 from seawall.core.validate import duration
 from seawall.core.verdict import Verdict
-from seawall.measure.histogram import Histogram
 from seawall.policies.circuit_quiet import CircuitQuiet
 from seawall.policies.circuit_reading import badness, counters, details, options, worst
 from seawall.policies.keyed import KeyTable, key_label
@@ -39,6 +38,7 @@ class CircuitHands(CircuitQuiet):
 
     def _begin(self) -> None:
         from seawall.machines.breaker_options import Tally  # late: nothing but a circuit breaker needs it
+        from seawall.measure.histogram import Histogram
 
         super()._begin()
         self._durations = Histogram()

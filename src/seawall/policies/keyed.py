@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 from seawall.core.chance import secret_bytes
 from seawall.core.errors import ConfigurationError
 from seawall.machines.shared import Kept, Shared
-from seawall.measure.histogram import Histogram
 
 _RLock: Any = type(threading.RLock())  # a class, which `threading.RLock` need not be
 
@@ -175,6 +174,8 @@ class Stripe:
     __slots__ = ("shared", "table", "waits")
 
     def __init__(self, shared: Shared, table: KeyTable[Any] | None = None) -> None:
+        from seawall.measure.histogram import Histogram  # late: loaded with the first policy
+
         self.shared = shared
         self.table = table
         self.waits = Histogram()

@@ -11,6 +11,20 @@ import logging  # for the transitions of circuits
 import random  # noqa: TID251 - for jitter, which `core.chance` draws
 
 from seawall.core import snapshot
-from seawall.errors import quota_headers, text
+from seawall.errors import classify, hints, kinds, predicates, quota_headers, text
+from seawall.measure import histogram
 
-__all__ = ["hashlib", "heapq", "logging", "quota_headers", "random", "snapshot", "text"]
+__all__ = [
+    "classify",
+    "hashlib",
+    "heapq",
+    "hints",
+    "histogram",
+    "kinds",
+    "logging",
+    "predicates",
+    "quota_headers",
+    "random",
+    "snapshot",
+    "text",
+]

@@ -14,10 +14,6 @@ from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.validate import duration, function, whole
 from seawall.core.verdict import Verdict
 from seawall.drive.marks import given_up_since
-from seawall.errors.hints import asks_to_stop
-from seawall.errors.kinds import unsent
-from seawall.errors.predicates import Predicate, Retryable, predicate
-from seawall.measure.histogram import Histogram
 from seawall.policies.base import PolicyBase
 
 if TYPE_CHECKING:
@@ -26,6 +22,7 @@ if TYPE_CHECKING:
     from seawall.drive.call import Call
     from seawall.drive.protocols import Shape
     from seawall.drive.quiet import Batch, Refusal
+    from seawall.errors.predicates import Predicate, Retryable
     from seawall.machines.backoff import Backoff
     from seawall.machines.retry import Ended
     from seawall.policies.retry_run import Run
@@ -127,6 +124,8 @@ class Retry(PolicyBase):
         self._begin()
 
     def _begin(self) -> None:
+        from seawall.measure.histogram import Histogram  # late: loaded with the first policy
+
         super()._begin()
         self._attempts: Counter[int] = Counter()
         self._succeeded: Counter[str] = Counter()  # no plain number: copies made by overrides share it
@@ -140,6 +139,8 @@ class Retry(PolicyBase):
 
     @retryable.setter
     def retryable(self, rule: Retryable | None) -> None:
+        from seawall.errors.predicates import predicate  # late: loaded with the first policy
+
         self._predicate: Predicate = predicate("Retry.retryable", rule)
         self._retryable = rule
 
@@ -191,7 +192,9 @@ class Retry(PolicyBase):
 
         `mark` was taken before the attempt: what a retry inside has given up since then is final.
         """
-        from seawall.machines.retry import Ended  # late: loaded when this was made
+        from seawall.errors.hints import asks_to_stop  # late: loaded when this was made
+        from seawall.errors.kinds import unsent
+        from seawall.machines.retry import Ended
 
         if error is None:
             value = call.value
