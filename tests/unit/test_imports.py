@@ -89,3 +89,23 @@ def test_an_outage_loads_no_module(kind):
     run = subprocess.run([sys.executable, "-P", OUTAGE, *kind], capture_output=True, text=True, check=True)
     assert not run.stdout
     assert run.stderr.count('Circuit "short" opened') == 1, run.stderr  # it was one
+
+
+def test_without_file_descriptors_the_error_of_the_call_comes_through_and_is_counted():
+    pytest.importorskip("resource", reason="limits of a process are those of Unix")
+    code = (
+        "import resource, seawall\n"
+        "p = seawall.Pipeline('p', seawall.Retry(1), seawall.CircuitBreaker(2), seawall.Timeout(9.0, mode='thread'))\n"
+        "@p\n"
+        "def read():\n"
+        "    return open('/dev/null')\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+        "for _ in range(3):\n"
+        "    try:\n"
+        "        read()\n"
+        "    except Exception as error:\n"
+        "        print(type(error).__name__, getattr(error, 'filename', ''))\n"
+    )
+    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["OSError", "/dev/null", "OSError", "/dev/null", "CircuitOpenError"]
+    assert 'Circuit "p" opened' in run.stderr
