@@ -15,7 +15,8 @@ from seawall.core.permit import ASK, Permit
 from seawall.core.verdict import Verdict
 from seawall.machines.breaker import Breaker
 from seawall.machines.breaker_options import BreakerOptions, Forced, ForcedState
-from seawall.machines.trip import ConsecutiveFailures, SlowRate
+from seawall.machines.trip import ConsecutiveFailures
+from seawall.machines.trip_windows import SlowRate
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "state-diagrams.md"
 

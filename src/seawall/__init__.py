@@ -28,7 +28,6 @@ from seawall.core.errors import (
 )
 from seawall.core.ports import load as _load
 from seawall.core.verdict import Verdict
-from seawall.machines.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowRate
 from seawall.pipeline.compose import Pipeline
 from seawall.pipeline.overrides import override
 from seawall.pipeline.registry import Registry, default_registry
@@ -43,6 +42,8 @@ if _TYPE_CHECKING:
 
     from seawall.core.outcome import Outcome
     from seawall.drive.manual import ManualPermit
+    from seawall.machines.trip import ConsecutiveFailures
+    from seawall.machines.trip_windows import FailureCount, FailureRate, SlowRate
     from seawall.pipeline.manager import Manager
     from seawall.pipeline.protect import protect
     from seawall.policies.fallback import Fallback
@@ -94,10 +95,14 @@ __all__ = [
 
 #: Where the names are that many programs do without: loaded when they are asked for.
 _LATE = {
+    "ConsecutiveFailures": "machines.trip",
+    "FailureCount": "machines.trip_windows",
+    "FailureRate": "machines.trip_windows",
     "Fallback": "policies.fallback",
     "Manager": "pipeline.manager",
     "ManualPermit": "drive.manual",
     "Outcome": "core.outcome",
+    "SlowRate": "machines.trip_windows",
     "StaleCache": "policies.stale_cache",
     "protect": "pipeline.protect",
 }

@@ -5,7 +5,8 @@ from fractions import Fraction
 from typing import Any
 
 from seawall.core.verdict import Verdict
-from seawall.machines.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowRate
+from seawall.machines.trip import ConsecutiveFailures
+from seawall.machines.trip_windows import FailureCount, FailureRate, SlowRate
 
 Seen = tuple[float, bool, float]  # when, whether it failed, how long it took
 

@@ -58,7 +58,7 @@ def test_a_delay_is_a_number_from_zero_to_the_cap(rule, n, chance):
 
 @given(rules(), retries)
 def test_without_jitter_it_is_the_formula_cut_at_the_cap(rule, n):
-    plain = type(rule)(**{field: getattr(rule, field) for field in rule.__dataclass_fields__} | {"jitter": "none"})
+    plain = type(rule)(**rule.fields() | {"jitter": "none"})
     t = plain.delay(n, lambda: 0.5)
     expected = exact(rule, n)
     longest = min(rule.cap, 1e300)  # what nobody can wait for is cut as well

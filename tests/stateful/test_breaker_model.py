@@ -10,7 +10,8 @@ from seawall.core.verdict import Verdict
 from seawall.events.types import CircuitClosed, CircuitHalfOpened, CircuitOpened
 from seawall.machines.breaker import Breaker
 from seawall.machines.breaker_options import BreakerOptions, Forced
-from seawall.machines.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowRate
+from seawall.machines.trip import ConsecutiveFailures
+from seawall.machines.trip_windows import FailureCount, FailureRate, SlowRate
 from tests.stateful.breaker_model import Call, Model, Way
 
 # All moments are multiples of 1/8, so that sums are exact and every boundary is met.

@@ -10,7 +10,8 @@ from seawall.machines.gcra import Gcra
 from seawall.machines.retry_budget import RetryBudgetMachine, RetryBudgetOptions
 from seawall.machines.shared import RateOptions
 from seawall.machines.token_bucket import TokenBucket
-from seawall.machines.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowRate
+from seawall.machines.trip import ConsecutiveFailures
+from seawall.machines.trip_windows import FailureCount, FailureRate, SlowRate
 
 rates = st.sampled_from([0.1, 0.25, 0.5, 0.75, 1.0])
 rules = st.one_of(

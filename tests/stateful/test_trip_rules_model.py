@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seawall.machines.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowRate
+from seawall.machines.trip import ConsecutiveFailures
+from seawall.machines.trip_windows import FailureCount, FailureRate, SlowRate
 from seawall.measure.windows import CountWindow, TimeWindow
 from tests.stateful.breaker_model import Seen, met
 

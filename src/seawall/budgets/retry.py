@@ -7,11 +7,13 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from seawall.core.fork import renew_after_fork
 from seawall.core.validate import duration, number
-from seawall.machines.retry_budget import RetryBudgetMachine, RetryBudgetOptions
+
+if TYPE_CHECKING:
+    from seawall.machines.retry_budget import RetryBudgetOptions
 
 _LEAST = 2.0  # a call of three attempts; at ten calls a second all stays within a quarter more than the load
 
@@ -46,6 +48,8 @@ class RetryBudget:
     def __init__(
         self, ratio: float = 0.2, *, floor: float = 0.1, window: float = 10.0, minimum: float | None = None
     ) -> None:
+        from seawall.machines.retry_budget import RetryBudgetMachine, RetryBudgetOptions  # late: names need it not
+
         number("RetryBudget.ratio", ratio, most=10.0)
         number("RetryBudget.floor", floor)
         duration("RetryBudget.window", window)
@@ -121,6 +125,8 @@ class RetryBudget:
     @contextmanager
     def fresh(self) -> Iterator[None]:
         """An empty budget inside the block, for another clock; what was there returns after it."""
+        from seawall.machines.retry_budget import RetryBudgetMachine  # late: loaded when this was made
+
         with self._lock:
             before, self._machine = self._machine, RetryBudgetMachine(self._machine.options)
         try:

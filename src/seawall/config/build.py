@@ -10,7 +10,8 @@ from seawall.budgets.retry import RetryBudget
 from seawall.config.load import load
 from seawall.config.pipelines import PipelineSection, given
 from seawall.machines import backoff
-from seawall.machines.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowRate, TripRule
+from seawall.machines.trip import ConsecutiveFailures, TripRule
+from seawall.machines.trip_windows import FailureCount, FailureRate, SlowRate
 from seawall.policies.base import PolicyBase
 from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.circuit_breaker import CircuitBreaker

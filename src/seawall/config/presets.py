@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from seawall.pipeline.presets import PRESETS
@@ -25,11 +24,10 @@ def _keys(policy: PolicyBase) -> dict[str, Any]:
     """What the file would have to say to get this policy."""
     if isinstance(policy, Retry):
         options = policy.options
-        backoff = {field.name: getattr(options.backoff, field.name) for field in fields(options.backoff)}
         return {
             "attempts": options.attempts,
             "backoff": type(options.backoff).__name__.lower(),
-            **backoff,
+            **options.backoff.fields(),
             "max_time": options.max_time,
             "retry_after_cap": options.retry_after_cap,
         }

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable
 
 Chance = Callable[[], float]
 
-#: The process-wide source. The standard library reseeds it after a fork, so children do not jitter in step.
-system_chance: Chance = random.random
+
+def system_chance() -> float:
+    """The process-wide source. The standard library reseeds it after a fork, so children do not jitter in step."""
+    from random import random  # late: loaded when the first policy was made
+
+    return random()
 
 
 def seeded_chance(seed: int) -> Chance:
     """A source that gives the same sequence for the same `seed`; for tests and replays."""
-    return random.Random(seed).random
+    from random import Random  # late: see `system_chance`
+
+    return Random(seed).random
 
 
 def secret_bytes(count: int) -> bytes:

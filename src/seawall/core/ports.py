@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 #: What provides each port. Names, not imports: the layers below must not know the ones above.
@@ -23,6 +22,8 @@ def load(port: str) -> Any:
     Raises:
         ConfigurationError: if an optional package it needs is not installed.
     """
+    import importlib
+
     from seawall.core.errors import ConfigurationError
 
     module, _, attribute = _PROVIDERS[port].partition(":")

@@ -68,7 +68,7 @@ def _from_headers(headers: Mapping[str, str], status: int | None, wall: float) -
         until = http_date(text)
         if until is not None:
             return max(0.0, until - here)
-    from seawall.errors.quota_headers import from_quota_headers  # late: a pipeline has loaded it when it was made
+    from seawall.errors.quota_headers import from_quota_headers  # late: loaded when the first policy was made
 
     return from_quota_headers(headers, status, here)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from seawall.core.chance import system_chance
+from seawall.core.chance import secret_bytes
 
 SHORT = 6  #: digits shown
 LONG = 16  #: digits there are
@@ -24,7 +24,7 @@ _FORM = rf"[rt]-[0-9a-f]{{{SHORT},{LONG}}}"
 
 def new_worker() -> str:
     """A name of this process among the workers of its program: its pid and something that a reused pid has not."""
-    return f"{os.getpid()}-{int(system_chance() * 16**8):08x}"
+    return f"{os.getpid()}-{secret_bytes(4).hex()}"
 
 
 def is_id(text: str) -> bool:
@@ -44,7 +44,7 @@ def long_id(kind: str, policy: str, name: str, number: int, worker: str) -> str:
         number: of the event among those of the policy.
         worker: of the process; see `Journal.worker`.
     """
-    from hashlib import blake2s  # late: no call that succeeds needs it
+    from hashlib import blake2s  # late: loaded when the first policy was made
 
     text = "\0".join((policy, name, str(number), worker))
     return f"{kind}-{blake2s(text.encode('utf-8', 'surrogatepass'), digest_size=LONG // 2).hexdigest()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,6 @@ from typing import Any, NamedTuple
 from seawall.core.fork import renew_after_fork
 from seawall.events.ids import long_id_of, new_worker, short
 from seawall.events.types import (
-    EVENTS,
     CallFailed,
     CallRejected,
     CallShadowed,
@@ -81,6 +79,8 @@ def entry_from_json(data: Mapping[str, Any], source: str = "") -> Entry:
     Raises:
         ValueError: if the event is of an unknown kind or its fields do not fit.
     """
+    from seawall.events.every import EVENTS  # late: none but those who read entries of others need it
+
     kind = EVENTS.get(str(data.get("event")))
     if kind is None:
         raise ValueError(f"unknown event {data.get('event')!r}: known are {', '.join(sorted(EVENTS))}")
@@ -210,6 +210,8 @@ class Journal:
 
         `after` leaves out as many as had been appended at an earlier look.
         """
+        import heapq  # late: loaded when the first policy was made
+
         for look in self.before_reading:
             look()
         kept = heapq.merge(*(sorted(ring, key=_number) for ring in self._rings()), key=_number)

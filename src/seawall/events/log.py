@@ -21,7 +21,7 @@ def log_events(bus: Bus) -> Subscription:
 
     def write(event: Any) -> None:
         """Log one event."""
-        import logging  # late: `import seawall` must not load it
+        import logging  # late: loaded when the first policy was made
 
         final = type(event) is RetryGaveUp and event.reason != "nested"  # then the retry inside has said it
         level = logging.WARNING if type(event) in TRANSITIONS else logging.INFO if final else logging.DEBUG

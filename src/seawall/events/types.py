@@ -11,7 +11,15 @@ into its class for listeners. Three fields come first in all of them:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from seawall.events.every import EVENTS as EVENTS
+    from seawall.events.every import CheckChanged as CheckChanged
+    from seawall.events.every import ProcessExited as ProcessExited
+    from seawall.events.every import ProcessStarted as ProcessStarted
+    from seawall.events.every import ProgramLinked as ProgramLinked
+    from seawall.events.every import ProgramLost as ProgramLost
 
 RawEvent = tuple[Any, ...]
 
@@ -187,83 +195,22 @@ class OverrideEnded(NamedTuple):
     reason: str
 
 
-class CheckChanged(NamedTuple):
-    """A health check moved to another status."""
-
-    number: int
-    at: float
-    name: str
-    was: str
-    now: str
-    reason: str
-
-
-class ProcessStarted(NamedTuple):
-    """A supervised process was started; `attempt` counts starts since it last ran well, from 1."""
-
-    number: int
-    at: float
-    name: str
-    pid: int
-    attempt: int
-
-
-class ProcessExited(NamedTuple):
-    """A supervised process ended; `how` is in words ("exit code 1", "killed by SIGKILL")."""
-
-    number: int
-    at: float
-    name: str
-    pid: int
-    how: str
-    ran_for: float
-    restart_in: float | None  #: seconds; None when it is not restarted
-
-
-class ProgramLinked(NamedTuple):
-    """A program opened its link to the daemon; `name` is the program's."""
-
-    number: int
-    at: float
-    name: str
-    pid: int
-    worker: str
-
-
-class ProgramLost(NamedTuple):
-    """A program's link to the daemon ended."""
-
-    number: int
-    at: float
-    name: str
-    pid: int
-    worker: str
-    reason: str
-
-
 TRANSITIONS: tuple[type, ...] = (CircuitOpened, CircuitHalfOpened, CircuitClosed, CircuitForced, CircuitReleased)
 
-EVENTS: dict[str, Any] = {
-    kind.__name__: kind
-    for kind in (
-        *TRANSITIONS,
-        CallRejected,
-        CallShadowed,
-        RetryScheduled,
-        RetryGaveUp,
-        CallTimedOut,
-        CallFailed,
-        CallSlow,
-        FallbackUsed,
-        OverrideSet,
-        OverrideEnded,
-        CheckChanged,
-        ProcessStarted,
-        ProcessExited,
-        ProgramLinked,
-        ProgramLost,
-    )
-}
+#: Those of the daemon, and all by name: calls do without.
+_LATE = frozenset({
+    "EVENTS", "CheckChanged", "ProcessExited", "ProcessStarted", "ProgramLinked", "ProgramLost",
+})  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """A kind of event that was not loaded yet."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from seawall.events import every
+
+    found = globals()[name] = getattr(every, name)
+    return found
 
 
 #: A refusal by generated code, in short: its number, its moment, and what gives the event of the two.

@@ -7,14 +7,14 @@ matters: jitter added before the cut leaves every client at exactly the cap, whi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from seawall.core.errors import ConfigurationError
 from seawall.core.validate import duration, function, number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seawall.core.chance import Chance
 
 _LARGEST = math.log(1.7e308)  # of what a float holds
@@ -23,7 +23,6 @@ _LONGEST = 1e300  # seconds: an infinite delay could be neither jittered nor wai
 Jitter = Literal["none", "full", "equal", "decorrelated"] | float | tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
     """What all rules share; use one of the subclasses.
 
@@ -41,16 +40,14 @@ class Backoff:
     Source: "Exponential Backoff And Jitter", AWS Architecture Blog (2015).
     """
 
-    base: float = 0.1
-    cap: float = 10.0
-    jitter: Jitter = "full"
+    # no dataclass: every program with a retry loads this, and those take long to make
+    __slots__ = ("_base", "_cap", "_jitter")
 
-    def __post_init__(self) -> None:
+    def __init__(self, *, base: float = 0.1, cap: float = 10.0, jitter: Jitter = "full") -> None:
         where = type(self).__name__
-        duration(f"{where}.base", self.base, zero=True)
-        if not (isinstance(self.cap, int | float) and self.cap >= 0):
-            raise ConfigurationError(f"{where}.cap = {self.cap!r}: must be a number of seconds, at least 0")
-        jitter = self.jitter
+        duration(f"{where}.base", base, zero=True)
+        if not (isinstance(cap, int | float) and cap >= 0):
+            raise ConfigurationError(f"{where}.cap = {cap!r}: must be a number of seconds, at least 0")
         if isinstance(jitter, tuple):
             if len(jitter) != 2 or not 0 <= jitter[0] <= jitter[1] < math.inf:
                 raise ConfigurationError(f"{where}.jitter = {jitter}: a pair must be (low, high) with 0 <= low <= high")
@@ -61,6 +58,37 @@ class Backoff:
             raise ConfigurationError(
                 f'{where}.jitter = {jitter!r}: must be "none", "full", "equal", "decorrelated", a share or a pair'
             )
+        self._base = base
+        self._cap = cap
+        self._jitter = jitter
+
+    @property
+    def base(self) -> float:
+        """The first delay in seconds."""
+        return self._base
+
+    @property
+    def cap(self) -> float:
+        """Ceiling of every delay in seconds."""
+        return self._cap
+
+    @property
+    def jitter(self) -> Jitter:
+        """How chance spreads a delay."""
+        return self._jitter
+
+    def fields(self) -> dict[str, Any]:
+        """What it was made with, by name."""
+        return {"base": self.base, "cap": self.cap, "jitter": self.jitter}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Backoff) and type(other) is type(self) and other.fields() == self.fields()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.fields().values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.fields().items())})"
 
     def raw(self, n: int) -> float:
         """The delay before the n-th retry without cap and jitter."""
@@ -94,25 +122,26 @@ class Backoff:
         return min(folded, 2 * cap - folded)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Constant(Backoff):
     """Always `base`."""
+
+    __slots__ = ()
 
     def raw(self, n: int) -> float:
         """T = base."""
         return self.base
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Linear(Backoff):
     """t = base × (n + 1)."""
+
+    __slots__ = ()
 
     def raw(self, n: int) -> float:
         """T = base × (n + 1)."""
         return self.base * (n + 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Exponential(Backoff):
     """t = base × multiplier ** n.
 
@@ -120,11 +149,23 @@ class Exponential(Backoff):
         multiplier: at least 1; 2 by default.
     """
 
-    multiplier: float = 2.0
+    __slots__ = ("_multiplier",)
 
-    def __post_init__(self) -> None:
-        Backoff.__post_init__(self)
-        number("Exponential.multiplier", self.multiplier, least=1.0)
+    def __init__(
+        self, *, base: float = 0.1, cap: float = 10.0, jitter: Jitter = "full", multiplier: float = 2.0
+    ) -> None:
+        Backoff.__init__(self, base=base, cap=cap, jitter=jitter)
+        number("Exponential.multiplier", multiplier, least=1.0)
+        self._multiplier = multiplier
+
+    @property
+    def multiplier(self) -> float:
+        """What each delay is multiplied by to get the next."""
+        return self._multiplier
+
+    def fields(self) -> dict[str, Any]:
+        """See `Backoff.fields`."""
+        return {**Backoff.fields(self), "multiplier": self.multiplier}
 
     def raw(self, n: int) -> float:
         """T = base × multiplier ** n; infinite where a float cannot hold it, so that the cap decides."""
@@ -137,7 +178,6 @@ class Exponential(Backoff):
             return math.exp(exponent) if exponent < _LARGEST else math.inf
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Fibonacci(Backoff):
     """t = base × F(n + 1), where F is 1, 1, 2, 3, 5 and so on.
 
@@ -145,15 +185,26 @@ class Fibonacci(Backoff):
         start: the first two numbers, each at least 0 and not both 0; (1, 1) by default, and (1, 2) in some libraries.
     """
 
-    start: tuple[int, int] = (1, 1)
+    __slots__ = ("_start",)
 
-    def __post_init__(self) -> None:
-        Backoff.__post_init__(self)
-        pair = self.start
-        if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(n, int) and n >= 0 for n in pair)):
-            raise ConfigurationError(f"Fibonacci.start = {pair!r}: must be two whole numbers of at least 0")
-        if pair == (0, 0):
+    def __init__(
+        self, *, base: float = 0.1, cap: float = 10.0, jitter: Jitter = "full", start: tuple[int, int] = (1, 1)
+    ) -> None:
+        Backoff.__init__(self, base=base, cap=cap, jitter=jitter)
+        if not (isinstance(start, tuple) and len(start) == 2 and all(isinstance(n, int) and n >= 0 for n in start)):
+            raise ConfigurationError(f"Fibonacci.start = {start!r}: must be two whole numbers of at least 0")
+        if start == (0, 0):
             raise ConfigurationError("Fibonacci.start = (0, 0): every delay would be 0; use (1, 1)")
+        self._start = start
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """The first two numbers."""
+        return self._start
+
+    def fields(self) -> dict[str, Any]:
+        """See `Backoff.fields`."""
+        return {**Backoff.fields(self), "start": self.start}
 
     def raw(self, n: int) -> float:
         """T = base × F(n + 1); infinite once past what a float can hold."""
@@ -163,7 +214,6 @@ class Fibonacci(Backoff):
         return self.base * a if self.base else 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Custom(Backoff):
     """t = rule(n): seconds before the n-th retry, from a function of one's own.
 
@@ -172,14 +222,24 @@ class Custom(Backoff):
         base: used by "decorrelated" jitter only; 0 by default.
     """
 
-    rule: Callable[[int], float]
-    base: float = 0.0
-    jitter: Jitter = "none"
+    __slots__ = ("_rule",)
 
-    def __post_init__(self) -> None:
-        Backoff.__post_init__(self)
-        function("Custom.rule", self.rule)
+    def __init__(
+        self, *, rule: Callable[[int], float], base: float = 0.0, cap: float = 10.0, jitter: Jitter = "none"
+    ) -> None:
+        Backoff.__init__(self, base=base, cap=cap, jitter=jitter)
+        function("Custom.rule", rule)
+        self._rule = rule
+
+    @property
+    def rule(self) -> Callable[[int], float]:
+        """Gives seconds for the n-th retry."""
+        return self._rule
+
+    def fields(self) -> dict[str, Any]:
+        """See `Backoff.fields`."""
+        return {**Backoff.fields(self), "rule": self.rule}
 
     def raw(self, n: int) -> float:
         """T = rule(n)."""
-        return self.rule(n)
+        return self._rule(n)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from seawall.core.snapshot import HistogramData
+if TYPE_CHECKING:
+    from seawall.core.snapshot import HistogramData
 
 #: Seconds; from a quick local call to a long model answer. Upper bounds, inclusive.
 DURATION_BOUNDS: tuple[float, ...] = (
@@ -63,6 +64,8 @@ class Histogram:
 
     def data(self) -> HistogramData:
         """A copy of the counts as plain data."""
+        from seawall.core.snapshot import HistogramData  # late: loaded when the first policy was made
+
         return HistogramData(self.bounds, tuple(self.counts), self.total)
 
 

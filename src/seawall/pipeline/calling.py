@@ -162,6 +162,8 @@ class Calls:
         kind = kind_of(pipeline.name, fn)
         if kind in {"plain", "generator"}:
             pipeline._check_sync()
+        else:
+            from seawall.drive import aio, aio_stream  # noqa: F401 - late: it imports asyncio; no failure may come first
         wrapped = pipeline._generated.function(fn, kind) if self._options is NO_OPTIONS else None
         if wrapped is None:
             wrapped = _WRAPPERS[kind](self, fn)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from seawall.core.clock import Clock, current_clock
 from seawall.core.errors import ConfigurationError, RejectedError
 from seawall.core.fork import renew_after_fork
-from seawall.core.snapshot import PipelineSnapshot
 from seawall.core.validate import number, text
 from seawall.drive.call import AwaitableFound, Call, CallOptions
 from seawall.pipeline.calling import Bound, Calls
@@ -22,6 +21,7 @@ from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.timeout import Deadline, Timeout
 
 if TYPE_CHECKING:
+    from seawall.core.snapshot import PipelineSnapshot
     from seawall.drive import sync
     from seawall.drive.stream import StreamPlan
     from seawall.pipeline.blocks import Attempts, PermitBlock
@@ -64,10 +64,11 @@ class Pipeline(Calls, Overridable):
         measure: bool = True,
     ) -> None:
         # late: what drives calls takes as long to load as all the rest, and no call shall wait for it
+        import copy  # noqa: F401 - for overrides
+
         from seawall.core import outcome  # noqa: F401 - for `call_outcome`
-        from seawall.drive import sync_stream  # noqa: F401 - for `_stream`
+        from seawall.drive import beside, sync_stream  # noqa: F401 - for `sync` and `_stream`
         from seawall.drive.stream import plan
-        from seawall.errors import quota_headers  # noqa: F401 - for `hints`
         from seawall.pipeline import blocks  # noqa: F401 - for `permit` and `attempts`
         from seawall.pipeline.explain import slow_limit
         from seawall.pipeline.generated import Generated
@@ -281,6 +282,8 @@ class Pipeline(Calls, Overridable):
 
     def snapshot(self) -> PipelineSnapshot:
         """Counts and durations of logical calls, as plain data."""
+        from seawall.core.snapshot import PipelineSnapshot  # late: loaded when this was made
+
         counters, durations = self._judge.counts()
         if self._shadows is not None:
             counters["shadow.errors"] = self._shadows.errors.total()

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seawall.events.words import seconds
-from seawall.machines.trip import SlowRate
 from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.fallback import Fallback
@@ -120,7 +119,7 @@ def slow_limit(policies: Sequence[PolicyBase]) -> tuple[float, str] | None:
         for policy in policies
         if isinstance(policy, CircuitBreaker)
         for rule in policy.options.trip
-        if isinstance(rule, SlowRate)
+        if hasattr(rule, "slower_than")  # not its class, which only those load who use it
     ]
     timeouts = [policy.limit for policy in policies if type(policy) is Timeout and math.isfinite(policy.limit)]
     if timeouts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -52,6 +51,8 @@ class Changes(NamedTuple):
 
     def apply(self, policies: Sequence[PolicyBase]) -> list[PolicyBase]:
         """The policies with the changes; those that differ are copies that share all state with the originals."""
+        import copy  # late: loaded when the pipeline was made
+
         changed = []
         for policy in policies:
             if policy.kind in self.disable:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from seawall.machines.backoff import Exponential
-from seawall.machines.trip import ConsecutiveFailures, FailureCount
+from seawall.machines.trip import ConsecutiveFailures
+from seawall.machines.trip_windows import FailureCount
 from seawall.policies.bulkhead import Bulkhead
 from seawall.policies.circuit_breaker import CircuitBreaker
 from seawall.policies.rate_limiter import RateLimiter

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from seawall.core.errors import ConfigurationError
 from seawall.core.fork import renew_after_fork
 from seawall.core.ports import load
-from seawall.core.snapshot import Snapshot
 from seawall.core.validate import duration
 from seawall.events.bus import Bus, default_bus
 from seawall.events.log import log_events
@@ -20,6 +19,7 @@ from seawall.policies.circuit_breaker import CircuitBreaker
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
+    from seawall.core.snapshot import Snapshot
     from seawall.machines.breaker_options import ForcedState
     from seawall.pipeline.compose import Pipeline
     from seawall.pipeline.record import Recording
@@ -123,6 +123,8 @@ class Registry:
 
     def snapshot(self) -> Snapshot:
         """Everything at this moment, as plain data."""
+        from seawall.core.snapshot import Snapshot  # late: loaded when the first policy was made
+
         return Snapshot(
             taken_at=self.bus.clock.wall(),
             pipelines=tuple(pipeline.snapshot() for pipeline in self.pipelines()),

@@ -67,6 +67,8 @@ class PolicyBase:
     _state: ClassVar[tuple[str, ...]] = ("_outbox", "_numbers")
 
     def __init__(self, name: str | None) -> None:
+        from seawall.policies import needed  # noqa: F401 - late: what calls need, and names do not
+
         if name is not None:
             text(f"{type(self).__name__}.name", name)
         self.name = name or ""

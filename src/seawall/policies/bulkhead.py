@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import BulkheadFullError, ConfigurationError
 from seawall.core.permit import Permit, unheld
-from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, whole
 from seawall.core.verdict import Verdict
-from seawall.machines.bulkhead import BulkheadMachine, BulkheadOptions, Order
 from seawall.policies.queueing import QueueingPolicy
 
 if TYPE_CHECKING:
     from seawall.core.permit import Parked
+    from seawall.core.snapshot import PolicySnapshot
     from seawall.drive.call import Resumed
     from seawall.drive.protocols import KeyRule, Shape
     from seawall.drive.quiet import Batch
+    from seawall.machines.bulkhead import BulkheadMachine, Order
     from seawall.machines.shared import Shared
 
 
@@ -72,6 +72,8 @@ class Bulkhead(QueueingPolicy):
         shadow: bool = False,
         name: str | None = None,
     ) -> None:
+        from seawall.machines.bulkhead import BulkheadOptions  # late: nothing but a bulkhead needs it
+
         super().__init__(name, key=key, max_keys=max_keys, key_ttl=key_ttl, public_keys=public_keys, shadow=shadow)
         self._cells: dict[str, CellType] = {}
         whole("Bulkhead.max_concurrent", max_concurrent, 1)
@@ -240,6 +242,8 @@ class Bulkhead(QueueingPolicy):
             self._state_changed()
 
     def _make(self, name: str, shared: Shared) -> BulkheadMachine:
+        from seawall.machines.bulkhead import BulkheadMachine  # late: loaded when this was made
+
         return BulkheadMachine(name, self.options, shared)
 
     def _needed(self, machine: BulkheadMachine, now: float) -> bool:
@@ -271,6 +275,8 @@ class Bulkhead(QueueingPolicy):
 
     def _snapshot(self) -> tuple[list[Parked], PolicySnapshot]:
         """The same, and whom to wake; needs all locks."""
+        from seawall.core.snapshot import PolicySnapshot  # late: loaded when this was made
+
         woken: list[Parked] = []
         now = self.clock.now()
         self._catch_up()

@@ -12,17 +12,16 @@ from seawall.core.errors import CircuitOpenError, ConfigurationError, TimedOutEr
 from seawall.core.permit import ASK, Ask, Permit, Rejection
 from seawall.core.validate import duration, error_types, function
 from seawall.core.verdict import Verdict
-from seawall.drive.manual import ManualPermit
-from seawall.errors.classify import verdict_of
-from seawall.machines.breaker_options import BreakerOptions, HalfOpen
 from seawall.policies.circuit_hands import CircuitHands
 from seawall.policies.circuit_options import check_keys, check_probe, half_open_options, open_options, trip_rules
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
     from seawall.drive.call import Call
+    from seawall.drive.manual import ManualPermit
     from seawall.drive.prober import Probe, Prober
     from seawall.drive.protocols import KeyRule
+    from seawall.machines.breaker_options import HalfOpen
     from seawall.machines.trip import TripRule
 
 Classify = Callable[[BaseException | None, Any], Verdict | None]
@@ -123,6 +122,9 @@ class CircuitBreaker(CircuitHands):
         chance: Chance = system_chance,
         name: str | None = None,
     ) -> None:
+        from seawall.drive import manual  # noqa: F401 - late, as both: nothing but a circuit breaker needs them
+        from seawall.machines.breaker_options import BreakerOptions
+
         super().__init__(name)
         rules = trip_rules(failure_threshold, trip)
         period = open_options(recovery_timeout, growth, max_recovery_timeout, recovery_jitter, max_open)
@@ -278,6 +280,8 @@ class CircuitBreaker(CircuitHands):
         Raises:
             CircuitOpenError: if the circuit refuses; nothing was done then.
         """
+        from seawall.drive.manual import ManualPermit  # late: loaded when this was made
+
         granted = self.acquire(Ask(key=key))
         if isinstance(granted, Rejection):
             raise self.refuse(granted)
@@ -293,6 +297,8 @@ class CircuitBreaker(CircuitHands):
 
     def _judged(self, error: BaseException) -> Verdict:
         """How the breaker sees an error without a call around it."""
+        from seawall.errors.classify import verdict_of  # late: loaded when this was made
+
         own = None if self._classify is None else self._classify(error, None)
         if own is not None:
             return own
@@ -366,6 +372,8 @@ def _checked(method: str, permit: object) -> ManualPermit:
     Raises:
         ConfigurationError: naming what was given.
     """
+    from seawall.drive.manual import ManualPermit  # late: loaded when the breaker was made
+
     if not isinstance(permit, ManualPermit):
         raise ConfigurationError(f"{method}({permit!r}): give it the permit that allow() returned")
     return permit

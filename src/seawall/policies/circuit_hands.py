@@ -6,18 +6,17 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Final
 
 from seawall.core.errors import ConfigurationError
-from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration
 from seawall.core.verdict import Verdict
-from seawall.machines.breaker import Breaker
-from seawall.machines.breaker_options import FORCED_STATES, BreakerOptions, Forced, ForcedState, Tally
-from seawall.measure.histogram import Histogram
 from seawall.policies.circuit_quiet import CircuitQuiet
 from seawall.policies.circuit_reading import badness, counters, details, options, worst
 from seawall.policies.keyed import KeyTable, key_label
 
 if TYPE_CHECKING:
     from seawall.core.chance import Chance
+    from seawall.core.snapshot import PolicySnapshot
+    from seawall.machines.breaker import Breaker
+    from seawall.machines.breaker_options import BreakerOptions, ForcedState
 
 #: Stands for all keys, as None may be one.
 ALL: Final = type("ALL", (), {"__repr__": lambda _: "ALL"})()
@@ -38,6 +37,9 @@ class CircuitHands(CircuitQuiet):
     _state = (*CircuitQuiet._state, "_durations", "_tally", "_machine", "_table", "_observing")
 
     def _begin(self) -> None:
+        from seawall.machines.breaker_options import Tally  # late: nothing but a circuit breaker needs it
+        from seawall.measure.histogram import Histogram
+
         super()._begin()
         self._durations = Histogram()
         self._tally = Tally()
@@ -51,6 +53,8 @@ class CircuitHands(CircuitQuiet):
 
     def _new(self, name: str) -> Breaker:
         """A fresh machine that shares counts and outbox."""
+        from seawall.machines.breaker import Breaker  # late: loaded when this was made
+
         return Breaker(name, self._options, self._chance, self._tally, self._outbox)
 
     def _name_of(self, key: Hashable) -> str:
@@ -194,6 +198,8 @@ class CircuitHands(CircuitQuiet):
         Raises:
             ConfigurationError: if a value is out of its range, or the breaker is one that only watches.
         """
+        from seawall.machines.breaker_options import FORCED_STATES, Forced  # late: loaded when this was made
+
         if state not in FORCED_STATES:
             raise ConfigurationError(f'force({state!r}): must be "open", "closed", "disabled" or "observe"')
         if not owner or not reason:
@@ -229,10 +235,14 @@ class CircuitHands(CircuitQuiet):
 
     def trip(self, *, key: Hashable = ALL) -> None:
         """Open the circuit by hand (with keys: those of all keys in use); it recovers by itself like any other time."""
+        from seawall.machines.breaker import Breaker  # late: loaded when this was made
+
         self._by_hand(Breaker.trip, key)
 
     def half_open(self, *, key: Hashable = ALL) -> None:
         """Let trial calls through now."""
+        from seawall.machines.breaker import Breaker  # late: loaded when this was made
+
         self._by_hand(Breaker.half_open, key)
 
     def reset(self, *, key: Hashable = ALL) -> None:
@@ -293,6 +303,8 @@ class CircuitHands(CircuitQuiet):
 
     def snapshot(self) -> PolicySnapshot:
         """The breaker at this moment, with keys the sum of all and the worst of them; see `PolicyBase.snapshot`."""
+        from seawall.core.snapshot import PolicySnapshot  # late: loaded when this was made
+
         with self._lock:
             now, wall = self.clock.now(), self.clock.wall()
             self._catch_up()

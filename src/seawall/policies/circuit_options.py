@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import ConfigurationError
 from seawall.core.validate import duration, function, number, whole
-from seawall.machines.trip import ConsecutiveFailures, TripRule
 
 if TYPE_CHECKING:
     from seawall.machines.breaker_options import HalfOpen
+    from seawall.machines.trip import TripRule
 
 _PLACE = "CircuitBreaker"
 
@@ -21,6 +21,8 @@ def trip_rules(failure_threshold: int | None, trip: object) -> tuple[TripRule, .
     Raises:
         ConfigurationError: if both are given, or what is given is no rule.
     """
+    from seawall.machines.trip import ConsecutiveFailures  # late: nothing but a circuit breaker needs it
+
     if failure_threshold is not None and trip is not None:
         raise ConfigurationError(
             "CircuitBreaker: failure_threshold and trip are two ways to say one thing; "

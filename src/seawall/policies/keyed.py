@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 from seawall.core.chance import secret_bytes
 from seawall.core.errors import ConfigurationError
 from seawall.machines.shared import Kept, Shared
-from seawall.measure.histogram import Histogram
 
 _RLock: Any = type(threading.RLock())  # a class, which `threading.RLock` need not be
 
@@ -24,10 +23,10 @@ _secret = secret_bytes(16)
 def key_label(key: Hashable, *, public: bool) -> str:
     """A key as it may be written down: itself if `public`, else a short keyed hash, the same within one process."""
     if public:
-        from seawall.errors.text import safe_text  # late: it loads the regular expressions
+        from seawall.errors.text import safe_text  # late: loaded when the first policy was made
 
         return safe_text(key, 60)
-    from hashlib import blake2s  # late: few programs have keys
+    from hashlib import blake2s  # late: loaded when the first policy was made
 
     return "k-" + blake2s(repr(key).encode("utf-8", "backslashreplace"), key=_secret, digest_size=4).hexdigest()
 
@@ -175,6 +174,8 @@ class Stripe:
     __slots__ = ("shared", "table", "waits")
 
     def __init__(self, shared: Shared, table: KeyTable[Any] | None = None) -> None:
+        from seawall.measure.histogram import Histogram  # late: loaded with the first policy
+
         self.shared = shared
         self.table = table
         self.waits = Histogram()

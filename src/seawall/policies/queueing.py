@@ -7,7 +7,6 @@ see `docs/adr/0012-keys.md`. Long, as which lock a step of the line takes has to
 from __future__ import annotations
 
 import functools
-import heapq
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
@@ -15,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from seawall.core.errors import ConfigurationError
 from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
-from seawall.core.snapshot import HistogramData
 from seawall.core.validate import duration, text, whole
 from seawall.machines.shared import Shared
 from seawall.policies.base import PolicyBase
 from seawall.policies.keyed import KeyTable, Locks, Stripe, key_label, stripe_of, stripes_for
 
 if TYPE_CHECKING:
+    from seawall.core.snapshot import HistogramData
     from seawall.core.verdict import Verdict
     from seawall.drive.protocols import KeyRule
 
@@ -353,6 +352,8 @@ class QueueingPolicy(PolicyBase):
 
     def _waits_data(self) -> HistogramData:
         """How long callers have waited, over all stripes."""
+        from seawall.core.snapshot import HistogramData  # late: loaded when this was made
+
         each = [stripe.waits.data() for stripe in self._stripes]
         counts = zip(*(one.counts for one in each), strict=True)
         return HistogramData(each[0].bounds, tuple(map(sum, counts)), sum(one.total for one in each))
@@ -371,5 +372,7 @@ class QueueingPolicy(PolicyBase):
 
     def _busiest(self) -> dict[str, int]:
         """The keys that have asked most, with how often."""
+        import heapq  # late: loaded when this was made
+
         top = heapq.nlargest(BUSIEST, self._machines(), key=lambda machine: machine.asked)
         return {machine.name: machine.asked for machine in top}

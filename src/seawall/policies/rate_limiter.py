@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import ConfigurationError, RateLimitedError
 from seawall.core.permit import ASK, Ask, Permit, Rejection
-from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, number
-from seawall.machines.several import Several, SeveralOptions
 from seawall.machines.shared import Shared
 from seawall.policies.rate_supply import RateSupply
 from seawall.policies.rates import (
-    MACHINES,
     Algorithm,
     Limit,
     capacity,
     known,
+    machine_of,
     options_of,
     parse_rate,
     recovery_time,
 )
 
 if TYPE_CHECKING:
+    from seawall.core.snapshot import PolicySnapshot
     from seawall.core.verdict import Verdict
     from seawall.drive.call import Call
     from seawall.drive.protocols import CostRule, KeyRule
@@ -84,6 +83,8 @@ class RateLimiter(RateSupply):
         shadow: bool = False,
         name: str | None = None,
     ) -> None:
+        from seawall.machines import several  # noqa: F401 - late: nothing but a rate limiter needs it
+
         duration("RateLimiter.max_wait", max_wait, zero=True)
         self.max_wait = float(max_wait)
         self.algorithm: Algorithm = algorithm
@@ -150,8 +151,10 @@ class RateLimiter(RateSupply):
     def _make(self, name: Hashable, shared: Shared) -> Line:
         if len(self._parts) == 1:
             [(_, algorithm, options)] = self._parts
-            return MACHINES[algorithm](name, options, shared)
-        parts = [MACHINES[algorithm](rate, options, self._of_parts) for rate, algorithm, options in self._parts]
+            return machine_of(algorithm)(name, options, shared)
+        parts = [machine_of(algorithm)(rate, options, self._of_parts) for rate, algorithm, options in self._parts]
+        from seawall.machines.several import Several  # late: loaded when this was made
+
         return Several(name, parts, self.max_wait, shared)
 
     def _share(self, number: int) -> Shared:
@@ -249,6 +252,8 @@ class RateLimiter(RateSupply):
             )
         self._holding(lambda: self._set_parts(parts))
         options = tuple(part[2] for part in parts)
+        from seawall.machines.several import SeveralOptions  # late: loaded when this was made
+
         new: Any = options[0] if len(options) == 1 else SeveralOptions(options, self.max_wait)
         self._change(lambda machine, now: machine.update(new, now))
 
@@ -290,6 +295,8 @@ class RateLimiter(RateSupply):
 
     def _snapshot(self) -> PolicySnapshot:
         """The same; needs all locks."""
+        from seawall.core.snapshot import PolicySnapshot  # late: loaded when this was made
+
         self._settle(self.clock.now())
         gauges = {"waiting": float(self._sum(lambda one: one.waiting))}
         details: dict[str, Any] = {

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from seawall.core.errors import ConfigurationError
 from seawall.core.validate import number
-from seawall.machines.fixed_window import FixedWindow
-from seawall.machines.gcra import Gcra
 from seawall.machines.shared import RateOptions, WindowOptions
-from seawall.machines.sliding_counter import SlidingCounter
-from seawall.machines.sliding_log import SlidingLog
-from seawall.machines.token_bucket import TokenBucket
 from seawall.policies.queueing import DAY
 
 if TYPE_CHECKING:
@@ -22,18 +18,9 @@ if TYPE_CHECKING:
 
 Algorithm = Literal["token_bucket", "gcra", "sliding_log", "sliding_counter", "fixed_window"]
 
-MACHINES: dict[str, Callable[..., Line]] = {
-    "token_bucket": TokenBucket,
-    "gcra": Gcra,
-    "sliding_log": SlidingLog,
-    "sliding_counter": SlidingCounter,
-    "fixed_window": FixedWindow,
-}
 BY_RATE = ("token_bucket", "gcra")
 _UNITS = {"s": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0, "d": DAY, "day": DAY}
-_RATE = re.compile(
-    r"\s*(\d+(?:\.\d+)?)\s*(?:/|\bper\b)\s*(?:(\d+(?:\.\d+)?)\s*)?(s|min|h|d|(?:second|minute|hour|day)s?)\s*"
-)
+_RATE = r"\s*(\d+(?:\.\d+)?)\s*(?:/|\bper\b)\s*(?:(\d+(?:\.\d+)?)\s*)?(s|min|h|d|(?:second|minute|hour|day)s?)\s*"
 
 
 def parse_rate(text: str) -> tuple[float, float]:
@@ -42,7 +29,7 @@ def parse_rate(text: str) -> tuple[float, float]:
     Raises:
         ConfigurationError: naming the text and the form it must have.
     """
-    found = _RATE.fullmatch(text) if isinstance(text, str) else None
+    found = re.fullmatch(_RATE, text) if isinstance(text, str) else None
     calls, many, unit = (found[1], found[2], found[3]) if found else ("0", "0", "s")
     period = float(many or 1) * _UNITS.get(unit, _UNITS.get(unit.removesuffix("s"), 1.0))
     if not 0 < float(calls) < math.inf or not 0 < period < math.inf:
@@ -69,8 +56,33 @@ class Limit(NamedTuple):
 
 def known(algorithm: str) -> None:
     """Refuse an algorithm that is none."""
-    if algorithm not in MACHINES:
-        raise ConfigurationError(f"RateLimiter.algorithm = {algorithm!r}: must be one of {', '.join(MACHINES)}")
+    if algorithm not in get_args(Algorithm):
+        names = ", ".join(get_args(Algorithm))
+        raise ConfigurationError(f"RateLimiter.algorithm = {algorithm!r}: must be one of {names}")
+
+
+@functools.cache
+def machine_of(algorithm: str) -> Callable[..., Line]:
+    """The machine of an algorithm; loaded when the first limiter that uses it is made."""
+    if algorithm == "token_bucket":
+        from seawall.machines.token_bucket import TokenBucket
+
+        return TokenBucket
+    if algorithm == "gcra":
+        from seawall.machines.gcra import Gcra
+
+        return Gcra
+    if algorithm == "sliding_log":
+        from seawall.machines.sliding_log import SlidingLog
+
+        return SlidingLog
+    if algorithm == "sliding_counter":
+        from seawall.machines.sliding_counter import SlidingCounter
+
+        return SlidingCounter
+    from seawall.machines.fixed_window import FixedWindow
+
+    return FixedWindow
 
 
 def options_of(rate: str, burst: float | None, algorithm: str, max_wait: float) -> RateOptions | WindowOptions:

@@ -11,25 +11,22 @@ from typing import TYPE_CHECKING, Any, Literal
 from seawall.budgets.retry import RetryBudget
 from seawall.core.chance import Chance, system_chance
 from seawall.core.errors import ConfigurationError, RejectedError
-from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, function, whole
 from seawall.core.verdict import Verdict
 from seawall.drive.marks import given_up_since
-from seawall.errors.hints import asks_to_stop
-from seawall.errors.kinds import unsent
-from seawall.errors.predicates import Predicate, Retryable, predicate
-from seawall.machines.backoff import Backoff, Exponential
-from seawall.machines.retry import Ended, RetryOptions
-from seawall.measure.histogram import Histogram
 from seawall.policies.base import PolicyBase
-from seawall.policies.retry_run import Run
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
+    from seawall.core.snapshot import PolicySnapshot
     from seawall.drive.call import Call
     from seawall.drive.protocols import Shape
     from seawall.drive.quiet import Batch
+    from seawall.errors.predicates import Predicate, Retryable
     from seawall.events.types import Refusal
+    from seawall.machines.backoff import Backoff
+    from seawall.machines.retry import Ended
+    from seawall.policies.retry_run import Run
 
 AfterFirst = Literal["raise", "resume", "restart"]
 Idempotent = bool | Literal["key"]
@@ -95,6 +92,10 @@ class Retry(PolicyBase):
         chance: Chance | None = None,
         name: str | None = None,
     ) -> None:
+        from seawall.machines.backoff import Backoff, Exponential  # late: nothing but a retry needs these
+        from seawall.machines.retry import RetryOptions
+        from seawall.policies import retry_run  # noqa: F401 - for `start`
+
         super().__init__(name)
         whole("Retry.attempts", attempts, 1)
         if backoff is not None and not isinstance(backoff, Backoff):
@@ -124,6 +125,8 @@ class Retry(PolicyBase):
         self._begin()
 
     def _begin(self) -> None:
+        from seawall.measure.histogram import Histogram  # late: loaded with the first policy
+
         super()._begin()
         self._attempts: Counter[int] = Counter()
         self._succeeded: Counter[str] = Counter()  # no plain number: copies made by overrides share it
@@ -137,6 +140,8 @@ class Retry(PolicyBase):
 
     @retryable.setter
     def retryable(self, rule: Retryable | None) -> None:
+        from seawall.errors.predicates import predicate  # late: loaded with the first policy
+
         self._predicate: Predicate = predicate("Retry.retryable", rule)
         self._retryable = rule
 
@@ -152,6 +157,8 @@ class Retry(PolicyBase):
 
     def start(self, call: Call) -> Run:
         """Begin one logical call."""
+        from seawall.policies.retry_run import Run  # late: loaded when this was made
+
         return Run(self, call)
 
     def quiet_features(self, colour: str) -> frozenset[str] | None:
@@ -186,6 +193,10 @@ class Retry(PolicyBase):
 
         `mark` was taken before the attempt: what a retry inside has given up since then is final.
         """
+        from seawall.errors.hints import asks_to_stop  # late: loaded when this was made
+        from seawall.errors.kinds import unsent
+        from seawall.machines.retry import Ended
+
         if error is None:
             value = call.value
             if self.retry_result is not None:
@@ -215,6 +226,8 @@ class Retry(PolicyBase):
 
     def snapshot(self) -> PolicySnapshot:
         """The retry at this moment; see `PolicyBase.snapshot`."""
+        from seawall.core.snapshot import PolicySnapshot  # late: loaded when this was made
+
         budget = self.budget
         with self._lock:
             self._catch_up()

@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Literal
 
 from seawall.core.context import deadline_on, restore_deadline, shrink_deadline
 from seawall.core.errors import ConfigurationError, DeadlineExceededError, RejectedError, TimedOutError
-from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, number, whole
-from seawall.drive.workers import WorkerPool
 from seawall.events.types import CallTimedOut
 from seawall.events.words import describe
-from seawall.machines.stream import StreamLimits, StreamTimer
-from seawall.machines.timeout import Finish, TimeoutRace
 from seawall.policies.base import PolicyBase
 
 if TYPE_CHECKING:
     from seawall.core.permit import Rejection
+    from seawall.core.snapshot import PolicySnapshot
     from seawall.drive.call import Call
     from seawall.drive.protocols import Shape
     from seawall.drive.quiet import Batch
     from seawall.drive.timers import Timers
+    from seawall.drive.workers import WorkerPool
+    from seawall.machines.stream import StreamTimer
 
 Mode = Literal["cooperative", "thread"]
 
@@ -82,6 +81,10 @@ class Timeout(PolicyBase):
         max_threads: int = 32,
         name: str | None = None,
     ) -> None:
+        from seawall.drive import workers  # noqa: F401 - late, as all three: nothing but a timeout needs them
+        from seawall.machines import timeout  # noqa: F401
+        from seawall.machines.stream import StreamLimits
+
         super().__init__(name)
         where = type(self).__name__
         given = {"limit": limit, "first_item": first_item, "idle": idle}
@@ -157,6 +160,8 @@ class Timeout(PolicyBase):
 
     def stream_timer(self) -> StreamTimer:
         """The limits of one attempt at a stream."""
+        from seawall.machines.stream import StreamTimer  # late: loaded when this was made
+
         return StreamTimer(self.stream_limits)
 
     def stream_late(self, which: str, limit: float) -> Callable[[], TimedOutError]:
@@ -189,6 +194,8 @@ class Timeout(PolicyBase):
 
     def workers(self) -> WorkerPool:
         """The worker threads, made when first needed."""
+        from seawall.drive.workers import WorkerPool  # late: loaded when this was made
+
         with self._lock:
             if self._pool is None:
                 self._pool = WorkerPool(self.max_threads, self._no_worker)
@@ -210,6 +217,9 @@ class Timeout(PolicyBase):
 
     def snapshot(self) -> PolicySnapshot:
         """The timeout at this moment; see `PolicyBase.snapshot`."""
+        from seawall.core.snapshot import PolicySnapshot  # late: loaded when this was made
+        from seawall.machines.stream import StreamLimits
+
         limits = self.stream_limits
         with self._lock:
             self._catch_up()
@@ -260,6 +270,8 @@ class _Run:
     __slots__ = ("_call", "_policy", "_race", "_resumed", "_started", "threaded", "until")
 
     def __init__(self, policy: Timeout, call: Call, *, threaded: bool) -> None:
+        from seawall.machines.timeout import TimeoutRace  # late: loaded when this was made
+
         self._policy = policy
         self._call = call
         resumed = call.resumed
@@ -272,6 +284,8 @@ class _Run:
 
     def expired(self) -> RejectedError | None:
         """The refusal if the enclosing deadline has already passed."""
+        from seawall.machines.timeout import Finish  # late: loaded when this was made
+
         if self._resumed or not isinstance(self._race.next(self._policy.clock.now(), False), Finish):
             return None
         return self._refusal()

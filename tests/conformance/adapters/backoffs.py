@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
@@ -43,7 +42,7 @@ def build(options: Keys) -> list[Backoff]:
             rule = _rule(strategy, base, factor, cap, floor, delays, share)
             if isinstance(rule, Fibonacci):
                 first, second = (int(number) for number in start.split(","))
-                rule = replace(rule, start=(first, second))
+                rule = Fibonacci(**{**rule.fields(), "start": (first, second)})
             found.append(rule)
     return found
 

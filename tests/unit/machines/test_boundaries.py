@@ -17,7 +17,8 @@ from seawall.machines.sliding_counter import SlidingCounter
 from seawall.machines.sliding_log import SlidingLog
 from seawall.machines.stale_cache import StaleCacheMachine, StaleCacheOptions
 from seawall.machines.token_bucket import TokenBucket
-from seawall.machines.trip import ConsecutiveFailures, SlowRate
+from seawall.machines.trip import ConsecutiveFailures
+from seawall.machines.trip_windows import SlowRate
 
 
 class TestRetry:

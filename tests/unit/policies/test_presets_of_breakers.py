@@ -3,7 +3,8 @@
 import pytest
 
 from seawall import CircuitBreaker
-from seawall.machines.trip import ConsecutiveFailures, FailureCount
+from seawall.machines.trip import ConsecutiveFailures
+from seawall.machines.trip_windows import FailureCount
 from seawall.pipeline.presets import PRESETS
 
 
