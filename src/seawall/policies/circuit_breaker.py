@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.chance import Chance, system_chance
 from seawall.core.context import deadline_budget, deadline_on
 from seawall.core.errors import CircuitOpenError, ConfigurationError, TimedOutError
+from seawall.core.lazy import make
 from seawall.core.permit import ASK, Ask, Permit, Rejection
 from seawall.core.validate import duration, error_types, function
 from seawall.core.verdict import Verdict
@@ -16,7 +17,7 @@ from seawall.drive.manual import ManualPermit
 from seawall.errors.classify import verdict_of
 from seawall.machines.breaker_options import BreakerOptions, HalfOpen
 from seawall.policies.circuit_hands import CircuitHands
-from seawall.policies.circuit_options import check_keys, check_probe, half_open_options, open_options, trip_rules
+from seawall.policies.circuit_options import USUAL, check_keys, check_probe, half_open_options, open_options, trip_rules
 
 if TYPE_CHECKING:
     from seawall.core.clock import Clock
@@ -88,8 +89,14 @@ class CircuitBreaker(CircuitHands):
     kind = "circuit_breaker"
     rank = 4
     rejection = CircuitOpenError
-    _state = (*CircuitHands._state, "_prober")
     _prober: Prober | None = None
+    _lease_given = False
+    _attempt_limit: float | None = None
+    _record_types: type[Exception] | tuple[type[Exception], ...] = Exception
+    _ignore_types: type[Exception] | tuple[type[Exception], ...] = ()
+    _classify: Classify | None = None
+    _probe: Probe | None = None
+    _probe_timeout = 5.0
 
     def __init__(
         self,
@@ -145,28 +152,31 @@ class CircuitBreaker(CircuitHands):
         if classify is not None:
             function("CircuitBreaker.classify", classify)
         function("CircuitBreaker.chance", chance)
-        self.key = key
-        self.shadow = shadow
-        self._max_keys, self._key_ttl, self._public_keys = max_keys, float(key_ttl), public_keys
-        self._chance = chance
-        self._lease_given = lease is not None
-        self._attempt_limit: float | None = None
-        self._cells = {}
         options: dict[str, Any] = {**period, **back}
-        self._options = BreakerOptions(rules, lease=60.0 if lease is None else float(lease), shadow=shadow, **options)
-        self._record_types = record
-        self._ignore_types = ignore
-        self._classify = classify
-        self._probe = probe
-        self._probe_timeout = 5.0 if probe_timeout is None else float(probe_timeout)
-        self._begin()
+        chosen = BreakerOptions(rules, lease=60.0 if lease is None else float(lease), shadow=shadow, **options)
+        self._options = USUAL if rules is USUAL.trip and chosen == USUAL else chosen
+        self._chance = chance
+        self._keep(
+            key=key,
+            shadow=shadow,
+            _max_keys=max_keys,
+            _key_ttl=float(key_ttl),
+            _public_keys=public_keys,
+            _lease_given=lease is not None,
+            _record_types=record,
+            _ignore_types=ignore,
+            _classify=classify,
+            _probe=probe,
+            _probe_timeout=5.0 if probe_timeout is None else float(probe_timeout),
+        )
 
-    def _begin(self) -> None:
-        super()._begin()
-        if self._probe is not None:
-            from seawall.drive.prober import Prober
+    def _begin(self) -> dict[str, Any]:
+        state = super()._begin()
+        if self._probe is None:
+            return state
+        from seawall.drive.prober import Prober
 
-            self._prober = Prober(self, self._probe, self._probe_timeout, self.clock)
+        return {**state, "_prober": Prober(self, self._probe, self._probe_timeout, self.clock)}
 
     # ------------------------------------------------------------- guard
 
@@ -318,6 +328,8 @@ class CircuitBreaker(CircuitHands):
 
     def stop_probing(self) -> None:
         """End the timer of the probe; trial calls alone close the circuit from now on."""
+        if self._probe is not None:
+            make(self)  # or the timer would be there with the first call
         if self._prober is not None:
             self._prober.stop()
 
@@ -351,7 +363,7 @@ class CircuitBreaker(CircuitHands):
         """
         self._attempt_limit = limit
         if not self._lease_given:
-            with self._lock:
+            with self._lock if self._made else nullcontext():
                 self._set_options(self._options._replace(lease=2 * limit))
 
     def _renew(self) -> None:

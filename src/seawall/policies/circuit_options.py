@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import ConfigurationError
 from seawall.core.validate import duration, function, number, whole
+from seawall.machines.breaker_options import BreakerOptions
 from seawall.machines.trip import ConsecutiveFailures, TripRule
 
 if TYPE_CHECKING:
     from seawall.machines.breaker_options import HalfOpen
 
+USUAL = BreakerOptions((ConsecutiveFailures(5),))  #: the settings where none is given: one object for all breakers
 _PLACE = "CircuitBreaker"
 
 
-def trip_rules(failure_threshold: int | None, trip: object) -> tuple[TripRule, ...]:
+def trip_rules(failure_threshold: int | None, trip: object) -> Sequence[TripRule]:
     """The rules from the two ways to give them.
 
     Raises:
@@ -30,7 +32,7 @@ def trip_rules(failure_threshold: int | None, trip: object) -> tuple[TripRule, .
         whole(f"{_PLACE}.failure_threshold", failure_threshold, 1)
         return (ConsecutiveFailures(failure_threshold),)
     if trip is None:
-        return (ConsecutiveFailures(5),)
+        return USUAL.trip
     if not isinstance(trip, Sequence) or isinstance(trip, str):
         raise ConfigurationError(f"{_PLACE}.trip = {trip!r}: must be a list of rules, such as [FailureRate()]")
     if not trip:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from types import CellType
 from typing import TYPE_CHECKING
 
+from seawall.core.lazy import lazy
 from seawall.drive.supply import Supply
 from seawall.policies.base import MANY, PolicyBase
 from seawall.policies.circuit_refusing import Shut
@@ -27,11 +28,11 @@ NUMBERS = 128  #: of events, that generated code has at a time
 class CircuitQuiet(PolicyBase):
     """A circuit breaker on quiet paths; see `drive/quiet.py` and `circuit_refusing.py`."""
 
-    _machine: Breaker
-    _table: KeyTable[Breaker] | None
+    _machine: Breaker = lazy()
+    _table: KeyTable[Breaker] | None = None
     _options: BreakerOptions
-    _durations: Histogram
-    _tally: Tally
+    _durations: Histogram = lazy()
+    _tally: Tally = lazy()
     _classify: Callable[..., Verdict | None] | None
 
     def quiet_features(self, colour: str) -> frozenset[str] | None:
@@ -100,7 +101,6 @@ class CircuitQuiet(PolicyBase):
 
     # -------------------------------------------------- refusing by itself
 
-    _cells: dict[str, CellType]
     _shut_until = -math.inf  #: up to when every call is refused, whatever happens; in the past if nobody knows that
     _refusing: Supply | None = None
 

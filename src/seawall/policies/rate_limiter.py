@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import ConfigurationError, RateLimitedError
@@ -24,9 +24,12 @@ from seawall.policies.rates import (
 )
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from seawall.core.verdict import Verdict
     from seawall.drive.call import Call
     from seawall.drive.protocols import CostRule, KeyRule
+    from seawall.events.types import RawEvent
     from seawall.machines.shared import RateOptions, WindowOptions
     from seawall.machines.waiting import Line
 
@@ -68,6 +71,8 @@ class RateLimiter(RateSupply):
     kind = "rate_limiter"
     rank = 6
     rejection = RateLimitedError
+    max_wait = 0.0
+    algorithm: Algorithm = "token_bucket"
 
     def __init__(
         self,
@@ -85,8 +90,7 @@ class RateLimiter(RateSupply):
         name: str | None = None,
     ) -> None:
         duration("RateLimiter.max_wait", max_wait, zero=True)
-        self.max_wait = float(max_wait)
-        self.algorithm: Algorithm = algorithm
+        self._keep(max_wait=float(max_wait), algorithm=algorithm)
         known(algorithm)
         self._parts = self._read(rate, burst)
         self._most = capacity(self._parts)
@@ -100,12 +104,9 @@ class RateLimiter(RateSupply):
             )
         if cost is not None and not callable(cost):
             number("RateLimiter.cost", cost, above=True)
-        self.cost = cost
+        self._keep(cost=cost, shape="queue" if max_wait > 0 else "guard")  # only who may wait stands in a line
         if isinstance(cost, int | float):
             self._check(Ask(cost))
-        self.shape = "queue" if max_wait > 0 else "guard"  # only who may wait stands in a line
-        self._cells = {}
-        self._begin()
 
     @property
     def rate(self) -> str:
@@ -140,22 +141,17 @@ class RateLimiter(RateSupply):
             parts.append((limit.rate, algorithm, options_of(limit.rate, given, algorithm, self.max_wait)))
         return parts
 
-    _state = (*RateSupply._state, "_of_parts")
-    _of_parts: Shared  # of the parts of several limits, which report nothing
-
-    def _begin(self) -> None:
-        self._of_parts = Shared()
-        super()._begin()
-
     def _make(self, name: Hashable, shared: Shared) -> Line:
         if len(self._parts) == 1:
             [(_, algorithm, options)] = self._parts
             return MACHINES[algorithm](name, options, shared)
-        parts = [MACHINES[algorithm](rate, options, self._of_parts) for rate, algorithm, options in self._parts]
+        parts = [MACHINES[algorithm](rate, options, shared.parts) for rate, algorithm, options in self._parts]
         return Several(name, parts, self.max_wait, shared)
 
-    def _share(self, number: int) -> Shared:
-        shared = super()._share(number)
+    def _share(self, number: int, outbox: deque[RawEvent], numbers: Iterator[int]) -> Shared:
+        shared = super()._share(number, outbox, numbers)
+        if len(self._parts) > 1:
+            shared.parts = Shared()
         if self.key is not None:
             shared.name_of = self._key_name  # when somebody asks for it
         return shared

@@ -10,8 +10,9 @@ import math
 from collections import deque
 from functools import partial
 from types import CellType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from seawall.core.lazy import lazy
 from seawall.drive.supply import Supply
 from seawall.machines.shared import INSTANT
 from seawall.policies.queueing import QueueingPolicy
@@ -28,17 +29,14 @@ TOKENS = 512  #: handed to generated code at a time
 class RateSupply(QueueingPolicy):
     """What a rate limiter is to generated code."""
 
-    _state = (*QueueingPolicy._state, "_supply", "_moments", "_back", "_brief")
     _parts: list[tuple[str, str, RateOptions | WindowOptions]]  # rate, algorithm, options
-    _cells: dict[str, CellType]
     _supply: Supply | None = None
-    _moments: list[float] | deque[float]
-    _brief: bool  # so many tokens come back within an instant: it does not matter when each was used
-    _back: list[None]  # tokens that were taken and not used
+    _moments: list[float] | deque[float] = lazy()
+    _brief = False  # so many tokens come back within an instant: it does not matter when each was used
+    _back: list[None] = lazy()  # tokens that were taken and not used
 
-    def _begin(self) -> None:
-        super()._begin()
-        self._supply, self._moments, self._back, self._brief = None, [], [], False
+    def _begin(self) -> dict[str, Any]:
+        return {**super()._begin(), "_supply": None, "_moments": [], "_back": [], "_brief": False}
 
     def _state_changed(self) -> None:
         cells = self._cells
