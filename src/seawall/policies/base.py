@@ -70,7 +70,7 @@ class PolicyBase(LazyState):
     _lock: Any = lazy()
     _turn: list[None] = lazy()  # whose turn it is to publish takes this; see `drive/supply.py`
     _turns: Iterator[None] = lazy()
-    _late: deque[Callable[[], object]] = lazy()  # what a finaliser left to be done after the decision
+    _late: list[Callable[[], object]] = lazy()  # what a finaliser left to be done after the decision
     _arrived: list[Batch | Sequence[Refusal]] = lazy()  # calls that succeeded on a quiet path, still to be counted
     _cells: dict[str, CellType] = lazy()  # that generated code reads
     _outbox: deque[RawEvent] = lazy()
@@ -97,7 +97,7 @@ class PolicyBase(LazyState):
             "_lock": self._new_lock(),
             "_turn": turn,
             "_turns": iter(turn.pop, 0),
-            "_late": deque(),
+            "_late": [],  # hardly ever used, and an empty deque is 600 B
             "_arrived": [],
             "_cells": {},
         }
@@ -238,7 +238,7 @@ class PolicyBase(LazyState):
         """Hand the outbox to the bus, unlocked: one thread at a time drains it in order, others leave theirs to it."""
         if self._late and not self._lock._is_owned():
             while self._late:
-                self._late.popleft()()
+                self._late.pop(0)()
         outbox = self._outbox
         while outbox:
             done = False
