@@ -243,3 +243,6 @@ class Custom(Backoff):
     def raw(self, n: int) -> float:
         """T = rule(n)."""
         return self._rule(n)
+
+
+USUAL = Exponential()  #: where none is given: one for all retries

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from seawall.machines.trip import ConsecutiveFailures
+
 if TYPE_CHECKING:
     from seawall.core.chance import Chance
     from seawall.machines.trip import TripRule
@@ -65,6 +67,9 @@ class BreakerOptions(NamedTuple):
     max_half_open: float | None = None
     ramp: float = 0.0
     shadow: bool = False
+
+
+USUAL = BreakerOptions((ConsecutiveFailures(5),))  #: where none are given: one object for all breakers
 
 
 class Tally:

@@ -109,8 +109,8 @@ class Shared:
     """
 
     __slots__ = (
-        "counts", "era", "ids", "inside", "name_of", "numbers", "outbox", "refused", "shadow", "stale_results",
-        "stripe", "waiting",
+        "counts", "era", "ids", "inside", "name_of", "numbers", "outbox", "parts", "refused", "shadow",
+        "stale_results", "stripe", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -129,6 +129,7 @@ class Shared:
         self.numbers = count(1) if numbers is None else numbers
         self.name_of = name_of
         self.stripe = stripe
+        self.parts: Shared | None = None  # of the parts of several limits, which report nothing
         self.era = 1
         self.ids = 0  # of permits and places of rate limits
         self.stale_results = 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, o
 
 from seawall.core.clock import Clock, current_clock
 from seawall.core.errors import RejectedError
-from seawall.core.fork import renew_after_fork
+from seawall.core.lazy import LazyState, lazy
 from seawall.core.permit import Rejection
 from seawall.core.ports import load
 from seawall.core.validate import text
@@ -49,7 +49,7 @@ class OnClock(Protocol):
         """Run on another clock inside the block."""
 
 
-class PolicyBase:
+class PolicyBase(LazyState):
     """A named policy that can stand in pipelines, or alone as a decorator.
 
     Args:
@@ -63,35 +63,61 @@ class PolicyBase:
     key: KeyRule | None = None  #: what sets calls apart, for guards and queues with a state for each key
     cost: CostRule | None = None  #: what a call takes of a rate limit; 1 where there is none
     shadow: bool = False  #: guards and queues: decide, count and report, but let everybody through
-    #: Names of the attributes that are the policy's state: made by `_begin`, put aside by `rebound`.
-    _state: ClassVar[tuple[str, ...]] = ("_outbox", "_numbers")
+    # What a policy does not differ in from others of its class is an attribute of that, see `_keep`.
+    name: str = ""
+    pipelines: tuple[str, ...] = ()
+    _alone: OnClock | None = None
+    # The state, made at the first use; `_standing` and `_begin` give what is in it.
+    _lock: Any = lazy()
+    _turn: list[None] = lazy()  # whose turn it is to publish takes this; see `drive/supply.py`
+    _turns: Iterator[None] = lazy()
+    _late: list[Callable[[], object]] = lazy()  # what a finaliser left to be done after the decision
+    _arrived: list[Batch | Sequence[Refusal]] = lazy()  # calls that succeeded on a quiet path, still to be counted
+    _cells: dict[str, CellType] = lazy()  # that generated code reads
+    _outbox: deque[RawEvent] = lazy()
+    _numbers: Iterator[int] = lazy()
+    _quiets: tuple[weakref.ref[Quiet], ...] = ()
+    _last: Batch | Sequence[Refusal] | None = None
+    _epoch = 0  # how often the state has been another's
 
     def __init__(self, name: str | None) -> None:
         from seawall.policies import needed  # noqa: F401 - late: what calls need, and names do not
 
         if name is not None:
             text(f"{type(self).__name__}.name", name)
-        self.name = name or ""
-        self.pipelines: tuple[str, ...] = ()
+        self._keep(name=name or "")
         self.clock: Clock = current_clock()
         self.bus: Bus = default_bus
-        # Reentrant, because a garbage collection may finalise an abandoned coroutine while this very thread decides.
-        self._lock: Any = threading.RLock()
-        self._turn: list[None] = [None]  # whose turn it is to publish takes this; see `drive/supply.py`
-        self._turns = iter(self._turn.pop, 0)
-        self._late: deque[Callable[[], object]] = deque()  # what such a finaliser left to be done after the decision
-        self._alone: OnClock | None = None
-        self._quiets: tuple[weakref.ref[Quiet], ...] = ()
-        self._last: Batch | Sequence[Refusal] | None = None
-        self._arrived: list[Batch | Sequence[Refusal]] = []  # calls that succeeded on a quiet path, still to be counted
-        self._epoch = 0  # how often the state has been another's
-        PolicyBase._begin(self)
-        renew_after_fork(self)
 
-    def _begin(self) -> None:
-        """Start with a fresh state, guarded by `_lock`; what a subclass adds is begun by its own `__init__`."""
-        self._outbox: deque[RawEvent] = deque()
-        self._numbers = count(1)  # no plain number: copies made by overrides share it
+    def _whole(self) -> dict[str, Any]:
+        return {**self._standing(), **self._begin()}
+
+    def _standing(self) -> dict[str, Any]:
+        """What is made once, and stays when the state is another's. Asks for nothing that is lazy, as `_begin`."""
+        turn: list[None] = [None]
+        return {
+            "_made": True,
+            "_lock": self._new_lock(),
+            "_turn": turn,
+            "_turns": iter(turn.pop, 0),
+            "_late": [],  # hardly ever used, and an empty deque is 600 B
+            "_arrived": [],
+            "_cells": {},
+        }
+
+    def _begin(self) -> dict[str, Any]:
+        """A fresh state by the names of its attributes, always the same; guarded by `_lock`, put aside by `rebound`."""
+        return {"_outbox": deque(), "_numbers": count(1)}  # no plain number: copies made by overrides share it
+
+    def _new_lock(self) -> Any:
+        """What guards the state.
+
+        Reentrant, because a garbage collection may finalise an abandoned coroutine while this very thread decides.
+        """
+        return threading.RLock()
+
+    def _follow(self) -> None:
+        self._renamed()
 
     @overload
     def __call__(self, fn: classmethod[C, P, R], /) -> classmethod[C, P, R]: ...
@@ -112,19 +138,23 @@ class PolicyBase:
         """Take the name of the first pipeline it stands in, unless it has one, and publish to the registry's bus."""
         if not self.name:
             self.name = name
-            self._renamed()
+            if self._made:
+                self._renamed()
         self.bus = bus
 
     def rebind(self, name: str, pipelines: tuple[str, ...], bus: Bus) -> None:
         """Take back a name: the pipeline that gave it was refused."""
         self.name, self.pipelines, self.bus = name, pipelines, bus
-        self._renamed()
+        if self._made:
+            self._renamed()
 
     def _renamed(self) -> None:
         """The machine's name follows the policy's."""
 
     def after_fork(self) -> None:
         """A new era in the child: locks are new, nothing is in flight, inherited permits are stale."""
+        if not self._made:
+            return
         torn = not self._lock.acquire(blocking=False)  # another thread of the parent was in the middle of a decision
         self._lock = threading.RLock()
         self._turn[:] = [None]
@@ -168,8 +198,9 @@ class PolicyBase:
         """Start afresh; returns the state of before."""
         with self._lock:
             self._put_aside()
-            before = {name: getattr(self, name) for name in self._state}
-            self._begin()
+            state = self._begin()
+            before = {name: getattr(self, name) for name in state}
+            vars(self).update(state)
             self._state_changed()
             return before
 
@@ -210,7 +241,7 @@ class PolicyBase:
         """Hand the outbox to the bus, unlocked: one thread at a time drains it in order, others leave theirs to it."""
         if self._late and not self._lock._is_owned():
             while self._late:
-                self._late.popleft()()
+                self._late.pop(0)()
         outbox = self._outbox
         while outbox:
             done = False

@@ -7,6 +7,7 @@ from types import CellType
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import BulkheadFullError, ConfigurationError
+from seawall.core.lazy import lazy
 from seawall.core.permit import Permit, unheld
 from seawall.core.validate import duration, whole
 from seawall.core.verdict import Verdict
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from seawall.drive.quiet import Batch
     from seawall.machines.bulkhead import BulkheadMachine, Order
     from seawall.machines.shared import Shared
+
+LENT_AT_ONCE = 16  #: slots lent to generated code when it has no free one; or as many as it has, if that is more
 
 
 class Bulkhead(QueueingPolicy):
@@ -75,7 +78,6 @@ class Bulkhead(QueueingPolicy):
         from seawall.machines.bulkhead import BulkheadOptions  # late: nothing but a bulkhead needs it
 
         super().__init__(name, key=key, max_keys=max_keys, key_ttl=key_ttl, public_keys=public_keys, shadow=shadow)
-        self._cells: dict[str, CellType] = {}
         whole("Bulkhead.max_concurrent", max_concurrent, 1)
         whole("Bulkhead.queue", queue, 0)
         if max_wait is not None:
@@ -96,24 +98,21 @@ class Bulkhead(QueueingPolicy):
                 f"Bulkhead.refuse_early = True: has no meaning with max_wait = {max_wait!r}; give max_wait in seconds"
             )
         self.options = BulkheadOptions(max_concurrent, queue, max_wait, order, refuse_early)
-        self._begin()
 
     # --------------------------------------------------------- quiet path
     #
-    # Free slots are lent to generated code as numbers in a list, whose `pop` and `append` are one step each, with and
-    # without a GIL. A slot is in use while it is not in the list. Who parks says so first and then looks into the list
-    # once more; who gives a slot back puts it there first and then looks whether anybody waits. So one of them sees the
-    # other.
+    # Free slots are lent to generated code as numbers in a list, as many again as are in use. Its `pop` and `append`
+    # are one step each, with and without a GIL. A slot is in use while it is not in the list. Who parks says so first
+    # and then looks into the list once more; who gives a slot back puts it there first and then looks whether anybody
+    # waits. So one of them sees the other.
 
-    _state = (*QueueingPolicy._state, "_free", "_unused", "_starts")
-    _free: list[int]
-    _unused: list[int]  # numbers that the machine itself has
-    _starts: list[float]  # when the call in each slot began
+    _free: list[int] = lazy()
+    _unused: list[int] = lazy()  # numbers that the machine itself has
+    _starts: list[float] = lazy()  # when the call in each slot began
     _waiting = False  # whether somebody is; those on quiet paths end in another era then, and come to `attend`
 
-    def _begin(self) -> None:
-        super()._begin()
-        self._free, self._unused, self._starts = [], [], [0.0]
+    def _begin(self) -> dict[str, Any]:
+        return {**super()._begin(), "_free": [], "_unused": [], "_starts": [0.0]}
 
     def _state_changed(self) -> None:
         cells = self._cells
@@ -192,7 +191,9 @@ class Bulkhead(QueueingPolicy):
         if waiting:
             return
         free, unused = self._free, self._unused
-        for _ in range(machine.room):
+        if free:
+            return
+        for _ in range(min(machine.room, max(LENT_AT_ONCE, machine.lent))):
             number = unused[-1] if unused else len(self._starts)
             # NB: no call in these lines, so no signal handler comes between them
             if unused:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.chance import Chance, system_chance
 from seawall.core.context import deadline_budget, deadline_on
 from seawall.core.errors import CircuitOpenError, ConfigurationError, TimedOutError
+from seawall.core.lazy import make
 from seawall.core.permit import ASK, Ask, Permit, Rejection
 from seawall.core.validate import duration, error_types, function
 from seawall.core.verdict import Verdict
@@ -87,8 +88,14 @@ class CircuitBreaker(CircuitHands):
     kind = "circuit_breaker"
     rank = 4
     rejection = CircuitOpenError
-    _state = (*CircuitHands._state, "_prober")
     _prober: Prober | None = None
+    _lease_given = False
+    _attempt_limit: float | None = None
+    _record_types: type[Exception] | tuple[type[Exception], ...] = Exception
+    _ignore_types: type[Exception] | tuple[type[Exception], ...] = ()
+    _classify: Classify | None = None
+    _probe: Probe | None = None
+    _probe_timeout = 5.0
 
     def __init__(
         self,
@@ -122,8 +129,9 @@ class CircuitBreaker(CircuitHands):
         chance: Chance = system_chance,
         name: str | None = None,
     ) -> None:
-        from seawall.drive import manual  # noqa: F401 - late, as both: nothing but a circuit breaker needs them
-        from seawall.machines.breaker_options import BreakerOptions
+        from seawall.drive import manual  # noqa: F401 - late, as all three: nothing but a circuit breaker needs them
+        from seawall.machines import breaker  # noqa: F401 - for the state
+        from seawall.machines.breaker_options import USUAL, BreakerOptions
 
         super().__init__(name)
         rules = trip_rules(failure_threshold, trip)
@@ -147,27 +155,31 @@ class CircuitBreaker(CircuitHands):
         if classify is not None:
             function("CircuitBreaker.classify", classify)
         function("CircuitBreaker.chance", chance)
-        self.key = key
-        self.shadow = shadow
-        self._max_keys, self._key_ttl, self._public_keys = max_keys, float(key_ttl), public_keys
-        self._chance = chance
-        self._lease_given = lease is not None
-        self._attempt_limit: float | None = None
         options: dict[str, Any] = {**period, **back}
-        self._options = BreakerOptions(rules, lease=60.0 if lease is None else float(lease), shadow=shadow, **options)
-        self._record_types = record
-        self._ignore_types = ignore
-        self._classify = classify
-        self._probe = probe
-        self._probe_timeout = 5.0 if probe_timeout is None else float(probe_timeout)
-        self._begin()
+        chosen = BreakerOptions(rules, lease=60.0 if lease is None else float(lease), shadow=shadow, **options)
+        self._options = USUAL if rules is USUAL.trip and chosen == USUAL else chosen
+        self._chance = chance
+        self._keep(
+            key=key,
+            shadow=shadow,
+            _max_keys=max_keys,
+            _key_ttl=float(key_ttl),
+            _public_keys=public_keys,
+            _lease_given=lease is not None,
+            _record_types=record,
+            _ignore_types=ignore,
+            _classify=classify,
+            _probe=probe,
+            _probe_timeout=5.0 if probe_timeout is None else float(probe_timeout),
+        )
 
-    def _begin(self) -> None:
-        super()._begin()
-        if self._probe is not None:
-            from seawall.drive.prober import Prober
+    def _begin(self) -> dict[str, Any]:
+        state = super()._begin()
+        if self._probe is None:
+            return state
+        from seawall.drive.prober import Prober
 
-            self._prober = Prober(self, self._probe, self._probe_timeout, self.clock)
+        return {**state, "_prober": Prober(self, self._probe, self._probe_timeout, self.clock)}
 
     # ------------------------------------------------------------- guard
 
@@ -260,13 +272,16 @@ class CircuitBreaker(CircuitHands):
 
         A question to ask before work that only makes sense with the dependency there. With keys: of a pin for all.
         """
+        if self._admits_all:
+            return True
         if self.clock.now() < self._shut_until:
             return False
-        machine = self._machine
-        if machine.state == "closed" and machine.forced is None and machine.ramp_from is None:
-            return True
         with self._lock:
-            return machine.admits(self.clock.now())
+            now = self.clock.now()
+            self._recall_numbers()
+            admits = self._machine.admits(now)
+            self._show_shut(now)
+            return admits
 
     def allow(self, key: Hashable = None) -> ManualPermit:
         """Leave for one call that is not made through the breaker; end it with its own methods.
@@ -323,6 +338,8 @@ class CircuitBreaker(CircuitHands):
 
     def stop_probing(self) -> None:
         """End the timer of the probe; trial calls alone close the circuit from now on."""
+        if self._probe is not None:
+            make(self)  # or the timer would be there with the first call
         if self._prober is not None:
             self._prober.stop()
 
@@ -356,7 +373,7 @@ class CircuitBreaker(CircuitHands):
         """
         self._attempt_limit = limit
         if not self._lease_given:
-            with self._lock:
+            with self._lock if self._made else nullcontext():
                 self._set_options(self._options._replace(lease=2 * limit))
 
     def _renew(self) -> None:

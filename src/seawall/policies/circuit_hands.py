@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from seawall.core.errors import ConfigurationError
 from seawall.core.validate import duration
@@ -13,10 +14,13 @@ from seawall.policies.circuit_reading import badness, counters, details, options
 from seawall.policies.keyed import KeyTable, key_label
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from seawall.core.chance import Chance
     from seawall.core.snapshot import PolicySnapshot
+    from seawall.events.types import RawEvent
     from seawall.machines.breaker import Breaker
-    from seawall.machines.breaker_options import BreakerOptions, ForcedState
+    from seawall.machines.breaker_options import BreakerOptions, ForcedState, Tally
 
 #: Stands for all keys, as None may be one.
 ALL: Final = type("ALL", (), {"__repr__": lambda _: "ALL"})()
@@ -31,31 +35,37 @@ class CircuitHands(CircuitQuiet):
 
     _options: BreakerOptions
     _chance: Chance
-    _max_keys: int
-    _key_ttl: float
-    _public_keys: bool
-    _state = (*CircuitQuiet._state, "_durations", "_tally", "_machine", "_table", "_observing")
+    _max_keys = 1000
+    _key_ttl = 3600.0
+    _public_keys = False
+    _observing = False
 
-    def _begin(self) -> None:
+    def _begin(self) -> dict[str, Any]:
         from seawall.machines.breaker_options import Tally  # late: nothing but a circuit breaker needs it
         from seawall.measure.histogram import Histogram
 
-        super()._begin()
-        self._durations = Histogram()
-        self._tally = Tally()
-        self._machine = self._new(self.name)
-        self._observing = False
-        self._table: KeyTable[Breaker] | None = None
+        state = super()._begin()
+        tally = Tally()
+        new = partial(self._new, tally=tally, outbox=state["_outbox"])
+        table: KeyTable[Breaker] | None = None
         if self.key is not None:
-            self._table = KeyTable(
-                lambda key: self._new(self._name_of(key)), most=self._max_keys, ttl=self._key_ttl, needed=_is_needed
+            table = KeyTable(
+                lambda key: new(self._name_of(key)), most=self._max_keys, ttl=self._key_ttl, needed=_is_needed
             )
+        return {
+            **state,
+            "_durations": Histogram(),
+            "_tally": tally,
+            "_machine": new(self.name),
+            "_table": table,
+            "_observing": False,
+        }
 
-    def _new(self, name: str) -> Breaker:
+    def _new(self, name: str, tally: Tally, outbox: deque[RawEvent]) -> Breaker:
         """A fresh machine that shares counts and outbox."""
         from seawall.machines.breaker import Breaker  # late: loaded when this was made
 
-        return Breaker(name, self._options, self._chance, self._tally, self._outbox)
+        return Breaker(name, self._options, self._chance, tally, outbox)
 
     def _name_of(self, key: Hashable) -> str:
         """What the circuit of one key is called."""
@@ -94,6 +104,8 @@ class CircuitHands(CircuitQuiet):
     def _set_options(self, chosen: BreakerOptions) -> None:
         """Other settings for all machines from now on."""
         self._options = chosen
+        if not self._made:
+            return
         for machine in self._every():
             machine.options = chosen
 
@@ -289,6 +301,11 @@ class CircuitHands(CircuitQuiet):
         return [] if found is None else [found]
 
     # ---------------------------------------------------------- plumbing
+
+    def _follow(self) -> None:
+        super()._follow()
+        with self._lock:
+            self._set_options(self._options)
 
     def _renamed(self) -> None:
         self._machine.name = self.name

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 _PLACE = "CircuitBreaker"
 
 
-def trip_rules(failure_threshold: int | None, trip: object) -> tuple[TripRule, ...]:
+def trip_rules(failure_threshold: int | None, trip: object) -> Sequence[TripRule]:
     """The rules from the two ways to give them.
 
     Raises:
         ConfigurationError: if both are given, or what is given is no rule.
     """
-    from seawall.machines.trip import ConsecutiveFailures  # late: nothing but a circuit breaker needs it
+    from seawall.machines.breaker_options import USUAL  # late, as both: nothing but a circuit breaker needs them
+    from seawall.machines.trip import ConsecutiveFailures
 
     if failure_threshold is not None and trip is not None:
         raise ConfigurationError(
@@ -32,7 +33,7 @@ def trip_rules(failure_threshold: int | None, trip: object) -> tuple[TripRule, .
         whole(f"{_PLACE}.failure_threshold", failure_threshold, 1)
         return (ConsecutiveFailures(failure_threshold),)
     if trip is None:
-        return (ConsecutiveFailures(5),)
+        return USUAL.trip
     if not isinstance(trip, Sequence) or isinstance(trip, str):
         raise ConfigurationError(f"{_PLACE}.trip = {trip!r}: must be a list of rules, such as [FailureRate()]")
     if not trip:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from seawall.core.lazy import lazy
 from seawall.drive.supply import Supply
 from seawall.policies.base import MANY, PolicyBase
 from seawall.policies.circuit_refusing import Shut
@@ -30,11 +31,11 @@ NUMBERS = 2048  #: of events, that generated code has at a time
 class CircuitQuiet(PolicyBase):
     """A circuit breaker on quiet paths; see `drive/quiet.py` and `circuit_refusing.py`."""
 
-    _machine: Breaker
-    _table: KeyTable[Breaker] | None
+    _machine: Breaker = lazy()
+    _table: KeyTable[Breaker] | None = None
     _options: BreakerOptions
-    _durations: Histogram
-    _tally: Tally
+    _durations: Histogram = lazy()
+    _tally: Tally = lazy()
     _classify: Callable[..., Verdict | None] | None
 
     def quiet_features(self, colour: str) -> frozenset[str] | None:
@@ -98,6 +99,7 @@ class CircuitQuiet(PolicyBase):
     # -------------------------------------------------- refusing by itself
 
     shut: Shut | None = None  #: what generated code may refuse with; None if it may not
+    _admits_all = False  #: whether every call is admitted for sure, until the next decision
     _shut_until = -math.inf  #: up to when every call is refused, whatever happens; in the past if nobody knows that
     _refusing: Supply | None = None
 
@@ -114,6 +116,7 @@ class CircuitQuiet(PolicyBase):
         elif machine.state == "open":
             until = machine.retry_at
         self._shut_until = until
+        self._admits_all = machine.state == "closed" and pin is None and machine.ramp_from is None
         if until <= now or not self._quiets:
             self.shut = None
             return

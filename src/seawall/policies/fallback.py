@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import ConfigurationError, RejectedError
+from seawall.core.lazy import lazy
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, error_types
 from seawall.drive.marks import note
@@ -48,7 +49,12 @@ class Fallback(PolicyBase):
     kind = "fallback"
     rank = 0
     shape: Shape = "loop"
-    _state = (*PolicyBase._state, "_used", "_failed", "_down_until")
+    on: type[Exception] | tuple[type[Exception], ...] | None = None
+    timeout: float | None = None
+    cooldown = 30.0
+    _used: Counter[str] = lazy()
+    _failed = 0
+    _down_until: list[float] = lazy()
 
     def __init__(
         self,
@@ -66,25 +72,20 @@ class Fallback(PolicyBase):
         if timeout is not None:
             duration("Fallback.timeout", timeout)
         duration("Fallback.cooldown", cooldown, zero=True)
-        self.on = on
-        self.timeout = timeout
-        self.cooldown = cooldown
+        self._keep(on=on, timeout=timeout, cooldown=cooldown)
         kinds = ["function" if callable(one) else "value" for one in instead]
         #: what each choice is called in metrics and outcomes: "value", "function", "function-2"
         self.sources = [kind if at == 0 else f"{kind}-{at + 1}" for at, kind in enumerate(kinds)]
         self._producers: list[Produce] = [_producer(one) for one in instead]
-        self._begin()
 
     @property
     def source(self) -> str:
         """What the first choice is called."""
         return self.sources[0]
 
-    def _begin(self) -> None:
-        super()._begin()
-        self._used: Counter[str] = Counter()
-        self._failed = 0
-        self._down_until = [float("-inf")] * len(self._producers)
+    def _begin(self) -> dict[str, Any]:
+        down_until = [float("-inf")] * len(self._producers)
+        return {**super()._begin(), "_used": Counter(), "_failed": 0, "_down_until": down_until}
 
     def start(self, call: Call) -> _Run:
         """Begin one logical call."""

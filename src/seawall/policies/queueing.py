@@ -7,12 +7,12 @@ see `docs/adr/0012-keys.md`. Long, as which lock a step of the line takes has to
 from __future__ import annotations
 
 import functools
-import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seawall.core.errors import ConfigurationError
+from seawall.core.lazy import lazy
 from seawall.core.permit import Ask, Parked, Permit, Rejection, Waiter
 from seawall.core.validate import duration, text, whole
 from seawall.machines.shared import Shared
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from seawall.core.snapshot import HistogramData
     from seawall.core.verdict import Verdict
     from seawall.drive.protocols import KeyRule
+    from seawall.events.types import RawEvent
+    from seawall.measure.histogram import Histogram
 
 T = TypeVar("T")
 
@@ -41,9 +43,13 @@ class QueueingPolicy(PolicyBase):
         shadow: decide, count and report, but let everybody through.
     """
 
-    _state = (*PolicyBase._state, "_waits", "_shared", "_machine", "_stripes")
-    _machine: Any  # None with keys
-    _stripes: tuple[Stripe, ...]
+    max_keys = 10_000
+    key_ttl = 3600.0
+    public_keys = False
+    _waits: Histogram = lazy()
+    _shared: Shared = lazy()
+    _machine: Any = lazy()  # None with keys
+    _stripes: tuple[Stripe, ...] = lazy()
     _forking = False
 
     def __init__(
@@ -70,31 +76,29 @@ class QueueingPolicy(PolicyBase):
         for what, flag in (("public_keys", public_keys), ("shadow", shadow)):
             if not isinstance(flag, bool):
                 raise ConfigurationError(f"{here}.{what} = {flag!r}: must be True or False")
-        self.key = key
-        self.shadow = shadow
-        self.max_keys = max_keys
-        self.key_ttl = float(key_ttl)
-        self.public_keys = public_keys
-        self._lock = self._new_lock()
+        self._keep(key=key, shadow=shadow, max_keys=max_keys, key_ttl=float(key_ttl), public_keys=public_keys)
 
     def _new_lock(self) -> Any:
         """What guards it; with keys also the locks of the stripes."""
-        return threading.RLock() if self.key is None else Locks(len(stripes_for(self.max_keys)))
+        return super()._new_lock() if self.key is None else Locks(len(stripes_for(self.max_keys)))
 
-    def _begin(self) -> None:
-        super()._begin()
-        stripes = [Stripe(self._share(number)) for number in range(len(stripes_for(self.max_keys)))]
-        self._stripes = tuple(stripes if self.key is not None else stripes[:1])
-        self._shared, self._waits = stripes[0].shared, stripes[0].waits
-        self._machine = self._make(self.name, self._shared) if self.key is None else None
+    def _begin(self) -> dict[str, Any]:
+        state = super()._begin()
+        rooms = [self.max_keys] if self.key is None else stripes_for(self.max_keys)
+        stripes = tuple(
+            Stripe(self._share(number, state["_outbox"], state["_numbers"])) for number, _ in enumerate(rooms)
+        )
+        shared = stripes[0].shared
         if self.key is not None:
-            for stripe, most in zip(stripes, stripes_for(self.max_keys), strict=True):
+            for stripe, most in zip(stripes, rooms, strict=True):
                 make = functools.partial(self._for_key, shared=stripe.shared)
                 stripe.table = KeyTable(make, most=most, ttl=self.key_ttl, needed=self._needed)
+        machine = self._make(self.name, shared) if self.key is None else None
+        return {**state, "_stripes": stripes, "_shared": shared, "_waits": stripes[0].waits, "_machine": machine}
 
-    def _share(self, number: int) -> Shared:
+    def _share(self, number: int, outbox: deque[RawEvent], numbers: Iterator[int]) -> Shared:
         """What the machines of a stripe have in common; events are those of the policy."""
-        return Shared(shadow=self.shadow, outbox=self._outbox, numbers=self._numbers, stripe=number)
+        return Shared(shadow=self.shadow, outbox=outbox, numbers=numbers, stripe=number)
 
     def _make(self, name: str, shared: Shared) -> Any:
         """A fresh machine."""
@@ -311,7 +315,7 @@ class QueueingPolicy(PolicyBase):
 
     def after_fork(self) -> None:
         """See `PolicyBase.after_fork`."""
-        if self.key is None:
+        if self.key is None or not self._made:
             super().after_fork()
             return
         locks: Locks = self._lock

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.errors import ConfigurationError, RateLimitedError
@@ -22,10 +22,13 @@ from seawall.policies.rates import (
 )
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from seawall.core.snapshot import PolicySnapshot
     from seawall.core.verdict import Verdict
     from seawall.drive.call import Call
     from seawall.drive.protocols import CostRule, KeyRule
+    from seawall.events.types import RawEvent
     from seawall.machines.shared import RateOptions, WindowOptions
     from seawall.machines.waiting import Line
 
@@ -67,6 +70,8 @@ class RateLimiter(RateSupply):
     kind = "rate_limiter"
     rank = 6
     rejection = RateLimitedError
+    max_wait = 0.0
+    algorithm: Algorithm = "token_bucket"
 
     def __init__(
         self,
@@ -86,10 +91,11 @@ class RateLimiter(RateSupply):
         from seawall.machines import several  # noqa: F401 - late: nothing but a rate limiter needs it
 
         duration("RateLimiter.max_wait", max_wait, zero=True)
-        self.max_wait = float(max_wait)
-        self.algorithm: Algorithm = algorithm
+        self._keep(max_wait=float(max_wait), algorithm=algorithm)
         known(algorithm)
         self._parts = self._read(rate, burst)
+        for _, one, _ in self._parts:
+            machine_of(one)  # loads it: the state comes with the first call, perhaps in an outage
         self._most = capacity(self._parts)
         recovery = max(recovery_time(options) for _, _, options in self._parts)
         ttl = max(3600.0, recovery) if key_ttl is None else key_ttl
@@ -101,12 +107,9 @@ class RateLimiter(RateSupply):
             )
         if cost is not None and not callable(cost):
             number("RateLimiter.cost", cost, above=True)
-        self.cost = cost
+        self._keep(cost=cost, shape="queue" if max_wait > 0 else "guard")  # only who may wait stands in a line
         if isinstance(cost, int | float):
             self._check(Ask(cost))
-        self.shape = "queue" if max_wait > 0 else "guard"  # only who may wait stands in a line
-        self._cells = {}
-        self._begin()
 
     @property
     def rate(self) -> str:
@@ -141,24 +144,19 @@ class RateLimiter(RateSupply):
             parts.append((limit.rate, algorithm, options_of(limit.rate, given, algorithm, self.max_wait)))
         return parts
 
-    _state = (*RateSupply._state, "_of_parts")
-    _of_parts: Shared  # of the parts of several limits, which report nothing
-
-    def _begin(self) -> None:
-        self._of_parts = Shared()
-        super()._begin()
-
     def _make(self, name: Hashable, shared: Shared) -> Line:
         if len(self._parts) == 1:
             [(_, algorithm, options)] = self._parts
             return machine_of(algorithm)(name, options, shared)
-        parts = [machine_of(algorithm)(rate, options, self._of_parts) for rate, algorithm, options in self._parts]
+        parts = [machine_of(algorithm)(rate, options, shared.parts) for rate, algorithm, options in self._parts]
         from seawall.machines.several import Several  # late: loaded when this was made
 
         return Several(name, parts, self.max_wait, shared)
 
-    def _share(self, number: int) -> Shared:
-        shared = super()._share(number)
+    def _share(self, number: int, outbox: deque[RawEvent], numbers: Iterator[int]) -> Shared:
+        shared = super()._share(number, outbox, numbers)
+        if len(self._parts) > 1:
+            shared.parts = Shared()
         if self.key is not None:
             shared.name_of = self._key_name  # when somebody asks for it
         return shared

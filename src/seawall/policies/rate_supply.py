@@ -10,8 +10,9 @@ import math
 from bisect import bisect_right
 from itertools import repeat
 from types import CellType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from seawall.core.lazy import lazy
 from seawall.drive.supply import Supply
 from seawall.machines.shared import INSTANT
 from seawall.policies.queueing import QueueingPolicy
@@ -28,16 +29,13 @@ TOKENS = 1024  #: handed to generated code at a time
 class RateSupply(QueueingPolicy):
     """What a rate limiter is to generated code."""
 
-    _state = (*QueueingPolicy._state, "_supply", "_moments", "unused")
     _parts: list[tuple[str, str, RateOptions | WindowOptions]]  # rate, algorithm, options
-    _cells: dict[str, CellType]
     _supply: Supply | None = None
-    _moments: list[float]  # when each token of the supply was used; the past if it is not known yet
-    unused: list[None]  # tokens that were taken and not used
+    _moments: list[float] = lazy()  # when each token of the supply was used; the past if it is not known yet
+    unused: list[None] = lazy()  # tokens that were taken and not used
 
-    def _begin(self) -> None:
-        super()._begin()
-        self._supply, self._moments, self.unused = None, [], []
+    def _begin(self) -> dict[str, Any]:
+        return {**super()._begin(), "_supply": None, "_moments": [], "unused": []}
 
     def _state_changed(self) -> None:
         cells = self._cells

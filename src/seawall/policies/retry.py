@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from seawall.budgets.retry import RetryBudget
 from seawall.core.chance import Chance, system_chance
 from seawall.core.errors import ConfigurationError, RejectedError
+from seawall.core.lazy import lazy
 from seawall.core.validate import duration, function, whole
 from seawall.core.verdict import Verdict
 from seawall.drive.marks import given_up_since
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from seawall.events.types import Refusal
     from seawall.machines.backoff import Backoff
     from seawall.machines.retry import Ended
+    from seawall.measure.histogram import Histogram
     from seawall.policies.retry_run import Run
 
 AfterFirst = Literal["raise", "resume", "restart"]
@@ -72,7 +74,18 @@ class Retry(PolicyBase):
     kind = "retry"
     rank = 2
     shape: Shape = "loop"
-    _state = (*PolicyBase._state, "_attempts", "_succeeded", "_failures", "_delays")
+    retry_result: Callable[[Any], bool] | None = None
+    budget: RetryBudget | None = lazy()
+    respect_retry_after = True
+    idempotent: Idempotent = True
+    nested = False
+    after_first: AfterFirst = "raise"
+    resume: Resume | None = None
+    _retryable: Retryable | None = None
+    _attempts: Counter[int] = lazy()
+    _succeeded: Counter[str] = lazy()  # no plain number: copies made by overrides share it
+    _failures: Counter[str] = lazy()
+    _delays: Histogram = lazy()
 
     def __init__(
         self,
@@ -92,7 +105,8 @@ class Retry(PolicyBase):
         chance: Chance | None = None,
         name: str | None = None,
     ) -> None:
-        from seawall.machines.backoff import Backoff, Exponential  # late: nothing but a retry needs these
+        from seawall.machines import retry_budget  # noqa: F401 - for the state
+        from seawall.machines.backoff import USUAL, Backoff  # late: nothing but a retry needs these
         from seawall.machines.retry import RetryOptions
         from seawall.policies import retry_run  # noqa: F401 - for `start`
 
@@ -110,28 +124,34 @@ class Retry(PolicyBase):
         if idempotent not in {True, False, "key"}:
             raise ConfigurationError(f'Retry.idempotent = {idempotent!r}: must be True, False or "key"')
         _check_streams(after_first, resume)
-        self.options = RetryOptions(attempts, backoff or Exponential(), max_time, float(retry_after_cap))
+        self.options = RetryOptions(attempts, backoff or USUAL, max_time, float(retry_after_cap))
         self.retryable = retryable
-        self.retry_result = retry_result
-        self.budget: RetryBudget | None = RetryBudget() if budget == "own" else budget
-        if self.budget is not None:
-            self.budget.join(attempts, self)
-        self.respect_retry_after = respect_retry_after
-        self.idempotent: Idempotent = idempotent
-        self.nested = nested
-        self.after_first: AfterFirst = after_first
-        self.resume = resume
+        if budget != "own":
+            self.budget = budget
+        if isinstance(budget, RetryBudget):
+            budget.join(attempts, self)
         self.chance: Chance = chance or system_chance
-        self._begin()
+        self._keep(
+            retry_result=retry_result,
+            respect_retry_after=respect_retry_after,
+            idempotent=idempotent,
+            nested=nested,
+            after_first=after_first,
+            resume=resume,
+        )
 
-    def _begin(self) -> None:
+    def _standing(self) -> dict[str, Any]:
+        if "budget" in vars(self):
+            return super()._standing()
+        budget = RetryBudget()
+        budget.join(self.options.attempts, self)
+        return {**super()._standing(), "budget": budget}
+
+    def _begin(self) -> dict[str, Any]:
         from seawall.measure.histogram import Histogram  # late: loaded with the first policy
 
-        super()._begin()
-        self._attempts: Counter[int] = Counter()
-        self._succeeded: Counter[str] = Counter()  # no plain number: copies made by overrides share it
-        self._failures: Counter[str] = Counter()
-        self._delays = Histogram()
+        counts: dict[str, Counter[Any]] = {"_attempts": Counter(), "_succeeded": Counter(), "_failures": Counter()}
+        return {**super()._begin(), **counts, "_delays": Histogram()}
 
     @property
     def retryable(self) -> Retryable | None:
@@ -180,8 +200,9 @@ class Retry(PolicyBase):
 
     def settle(self) -> None:
         """Book what has succeeded on quiet paths."""
-        with self._lock:
-            self._catch_up()
+        if self._made:
+            with self._lock:
+                self._catch_up()
 
     def _absorb(self, batch: Batch) -> None:
         self._attempts[1] += batch.count

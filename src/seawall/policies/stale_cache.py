@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.chance import Chance, system_chance
 from seawall.core.errors import ConfigurationError, DeadlineExceededError, RejectedError
+from seawall.core.lazy import lazy
 from seawall.core.snapshot import PolicySnapshot
 from seawall.core.validate import duration, number, whole
 from seawall.drive.arguments import argument
@@ -49,7 +49,9 @@ class StaleCache(PolicyBase):
     rank = 0
     rejection = DeadlineExceededError
     shape: Shape = "cache"
-    _state = (*PolicyBase._state, "_machine", "_used")
+    _key_rule: KeyRule | None = None
+    _machine: StaleCacheMachine = lazy()
+    _used = 0
 
     def __init__(
         self,
@@ -75,14 +77,11 @@ class StaleCache(PolicyBase):
         if key is not None and not isinstance(key, str) and not callable(key):
             raise ConfigurationError(f"StaleCache.key = {key!r}: must be the name of an argument, or a function")
         self.options = StaleCacheOptions(float(fresh), float(stale), max_keys, float(spread))
-        self._key_rule = key
+        self._keep(_key_rule=key)
         self.chance: Chance = chance or system_chance
-        self._begin()
 
-    def _begin(self) -> None:
-        super()._begin()
-        self._machine = StaleCacheMachine(self.options)
-        self._used = 0
+    def _begin(self) -> dict[str, Any]:
+        return {**super()._begin(), "_machine": StaleCacheMachine(self.options), "_used": 0}
 
     def key_of(self, call: Call) -> Hashable:
         """What sets this call apart.
@@ -173,8 +172,9 @@ class StaleCache(PolicyBase):
     def after_fork(self) -> None:
         """See `PolicyBase.after_fork`; nobody is fetching in the child."""
         super().after_fork()
-        self._lock = threading.RLock()
-        self._machine._flights.clear()
+        if self._made:
+            self._lock = self._new_lock()
+            self._machine._flights.clear()
 
     def snapshot(self) -> PolicySnapshot:
         """The cache at this moment; see `PolicyBase.snapshot`."""

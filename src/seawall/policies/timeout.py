@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from seawall.core.context import deadline_on, restore_deadline, shrink_deadline
 from seawall.core.errors import ConfigurationError, DeadlineExceededError, RejectedError, TimedOutError
+from seawall.core.lazy import lazy
 from seawall.core.validate import duration, number, whole
 from seawall.events.types import CallTimedOut
 from seawall.events.words import describe
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from seawall.drive.quiet import Batch
     from seawall.drive.timers import Timers
     from seawall.drive.workers import WorkerPool
-    from seawall.machines.stream import StreamTimer
+    from seawall.machines.stream import StreamLimits, StreamTimer
 
 Mode = Literal["cooperative", "thread"]
 
@@ -65,7 +66,14 @@ class Timeout(PolicyBase):
     kind = "timeout"
     rank = 8
     shape: Shape = "race"
-    _state = (*PolicyBase._state, "_counts", "_pool")
+    limit = math.inf
+    stream_limits: StreamLimits
+    share_floor: float | None = None
+    mode: Mode | None = None
+    max_threads = 32
+    _counts: dict[str, int] = lazy()
+    _pool: WorkerPool | None = None
+    _timers: Timers | None = None
 
     def __init__(
         self,
@@ -103,20 +111,17 @@ class Timeout(PolicyBase):
         if mode not in {None, "cooperative", "thread"}:
             raise ConfigurationError(f'{where}.mode = {mode!r}: must be "cooperative" or "thread"')
         whole("Timeout.max_threads", max_threads, 1)
-        self.limit = math.inf if limit is None else float(limit)
-        self.stream_limits = StreamLimits(
-            self.limit if limit is not None else None, first_item, idle, min_rate, rate_window
+        total = None if limit is None else float(limit)
+        self.stream_limits = StreamLimits(total, first_item, idle, min_rate, rate_window)
+        self._keep(
+            limit=math.inf if total is None else total,
+            share_floor=share_floor if share else None,
+            mode=mode,
+            max_threads=max_threads,
         )
-        self.share_floor = share_floor if share else None
-        self.mode = mode
-        self.max_threads = max_threads
-        self._timers: Timers | None = None
-        self._begin()
 
-    def _begin(self) -> None:
-        super()._begin()
-        self._counts = {"ok": 0, "timed_out": 0, "late": 0}
-        self._pool: WorkerPool | None = None
+    def _begin(self) -> dict[str, Any]:
+        return {**super()._begin(), "_counts": {"ok": 0, "timed_out": 0, "late": 0}, "_pool": None}
 
     def check_sync(self) -> None:
         """Refuse to protect plain functions without a mode, unless only streams are bounded."""
