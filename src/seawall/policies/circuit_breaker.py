@@ -272,10 +272,10 @@ class CircuitBreaker(CircuitHands):
 
         A question to ask before work that only makes sense with the dependency there. With keys: of a pin for all.
         """
-        if self._admits_all:
-            return True
         if self.clock.now() < self._shut_until:
             return False
+        if self._admits_all:
+            return True
         with self._lock:
             now = self.clock.now()
             self._recall_numbers()

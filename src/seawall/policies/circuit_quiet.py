@@ -99,8 +99,8 @@ class CircuitQuiet(PolicyBase):
     # -------------------------------------------------- refusing by itself
 
     shut: Shut | None = None  #: what generated code may refuse with; None if it may not
-    _admits_all = False  #: whether every call is admitted for sure, until the next decision
     _shut_until = -math.inf  #: up to when every call is refused, whatever happens; in the past if nobody knows that
+    _admits_all = False  #: whether every call is admitted for sure, until the next decision
     _refusing: Supply | None = None
 
     def _show_shut(self, now: float) -> None:
