@@ -33,8 +33,9 @@ async def invoke(call: Call) -> Any:
     call.unsent()
     call.begin()
     try:
+        awaited = call.resumed is not None  # by generated code; what a coroutine returns is not awaited again
         value = call.run()
-        if inspect.isawaitable(value):
+        if not awaited and inspect.isawaitable(value):
             if call.idempotency_key is None:
                 value = await value
             else:  # a coroutine's body runs only now

@@ -199,7 +199,8 @@ class _Text:
         has, wait = self._has, self._wait
         self._put("$ended = $now()", when=has("timed") or has("races"))
         self._put("$spent = $ended - $began", when=has("timed"))
-        self._put("if $type($value) is not $kind:", "    $kind = $usual($value, $kind)")
+        look = "$answered" if wait else "$usual"
+        self._put("if $type($value) is not $kind:", f"    $kind = {look}($value, $kind)")
         checks = [
             *(["$era is not $current"] if has("eras") else []),
             *(["$spent > $slow", "$ended >= $until"] if has("timed") else []),

@@ -150,22 +150,23 @@ class Journal:
         Before a flood of them costs anything they are kept together as they come, and the oldest lot gives way.
         """
         most = self._effects.maxlen or 0
-        refusals = refusals[-most:]
-        kept = len(refusals)
+        count = len(refusals)
         with self._lock:
             first = next(self._numbers)
-            last = deque(islice(self._numbers, kept - 1), maxlen=1)
-            lot = [(first, epoch, self.worker, refusals)]
+            last = deque(islice(self._numbers, count - 1), maxlen=1)
+            lots = [(first, epoch, self.worker, refusals)]
+            if count > most:
+                lots = [(first, epoch, self.worker, refusals[:-most]), (first, epoch, self.worker, refusals[-most:])]
             # NB: no call in these lines, so no signal handler comes between them
-            self._refused += lot
-            self._refusals += kept
+            self._refused += lots
+            self._refusals += count
             while self._refusals > most:
                 _, since, _, gone = self._refused[0]
-                kept = len(gone)
+                count = len(gone)
                 # NB: as above
                 del self._refused[0]
-                self._refusals -= kept
-                self.fallen[CallRejected.__name__] += kept
+                self._refusals -= count
+                self.fallen[CallRejected.__name__] += count
                 self.fallen_until = max(self.fallen_until, gone[-1][1] + since)
             self.appended = max(self.appended, first, *last)
 

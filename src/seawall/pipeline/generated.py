@@ -40,6 +40,18 @@ def usual(value: Any, known: type | None) -> type | None:
         return kind
     if hasattr(kind, "__await__"):
         raise generator.Unusual
+    return answered(value, known)
+
+
+def answered(value: Any, known: type | None) -> type | None:
+    """The same for what a coroutine function returned, which is not awaited again.
+
+    Raises:
+        Unusual: if it is an answer with a bad status.
+    """
+    kind = type(value)
+    if kind in _ORDINARY:
+        return kind
     status = getattr(value, "status_code", None)
     if isinstance(status, int) and hasattr(value, "headers") and verdict_of_status(status) is not Verdict.SUCCESS:
         raise generator.Unusual
@@ -196,4 +208,4 @@ def _scope(race: Any) -> Callable[[float], float]:
     return scope
 
 
-tell(usual=usual, ambient=ambient, restore=set_ambient, past=_past)
+tell(usual=usual, answered=answered, ambient=ambient, restore=set_ambient, past=_past)

@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -145,3 +147,49 @@ def test_a_loop_that_is_gone_leaves_nothing(protect):
     gc.collect()
     assert sum(loop() is not None for loop in loops) <= 1  # the last one, which is looked at first
     assert len(lines(protect)) <= 1
+
+
+class TestOnRealLoops:
+    """Which loop runs is known without asking the system each time, and never wrongly."""
+
+    @pytest.fixture(params=[True, False], ids=["generated", "driven"])
+    def hangs(self, request):
+        """A function that hangs, under Timeout(0.05)."""
+        with compiled(request.param):
+
+            @Pipeline("p", Timeout(0.05), registry=None)
+            async def hangs(quick):
+                await asyncio.sleep(0 if quick else 30)  # noqa: TID251 - cut short after 0.05 s
+                return asyncio.current_task()
+
+            yield hangs
+
+    @staticmethod
+    async def once(hangs):
+        assert await hangs(True) is asyncio.current_task()
+        with pytest.raises(TimedOutError):
+            await hangs(False)
+        assert await hangs(True) is asyncio.current_task()
+
+    def test_one_after_the_other_in_one_thread(self, hangs):
+        for _ in range(3):
+            asyncio.run(self.once(hangs))
+
+    def test_side_by_side_in_threads(self, hangs):
+        with ThreadPoolExecutor(4) as threads:
+            for done in [threads.submit(asyncio.run, self.once(hangs)) for _ in range(8)]:
+                done.result(20)
+
+    def test_with_hooks_of_the_programs_own(self, hangs):
+        async def main():
+            await self.once(hangs)
+            before = sys.get_asyncgen_hooks()
+            try:
+                sys.set_asyncgen_hooks(firstiter=lambda _: None)
+                await self.once(hangs)
+                sys.set_asyncgen_hooks(None, None)
+                await self.once(hangs)
+            finally:
+                sys.set_asyncgen_hooks(*before)
+
+        asyncio.run(main())

@@ -103,3 +103,43 @@ def test_what_came_after_a_look_is_found_whatever_has_given_way():
     for number in range(5):
         journal.append(2.0, failed(number))
     assert [entry.event.number for entry in journal.entries(after=seen)] == [3, 4]
+
+
+class Refusing:
+    """What gives the events of refusals, in place of a circuit."""
+
+    def event(self, number, at):
+        return (CallRejected, number, at, "n", "circuit_breaker", "open", None, {})
+
+
+def lot(*numbers):
+    return [(number, number / 10, Refusing()) for number in numbers]
+
+
+def test_refusals_that_come_in_lots_stand_in_their_places_with_their_wall_times():
+    """R-PL4"""
+    journal = Journal()
+    journal.append(100.0, failed(1))
+    journal.append_refusals(lot(2, 3, 4), epoch=100.0)
+    seen = journal.appended
+    journal.append(101.0, failed(5))
+    assert [entry.event.number for entry in journal] == [1, 2, 3, 4, 5]
+    assert [entry.wall for entry in journal.entries(since=100.0)] == [100.2, 100.3, 100.4, 101.0]
+    assert [entry.event.number for entry in journal.entries(after=seen)] == [5]
+    assert {entry.worker for entry in journal} == {journal.worker}
+    assert len(journal) == journal.appended == 5
+
+
+@pytest.mark.parametrize("sizes", [[1] * 9, [2, 3, 4], [9], [4, 5]])
+def test_of_refusals_in_lots_no_more_are_kept_than_there_is_room_for_and_the_rest_is_counted(sizes):
+    """R-PL4"""
+    journal, number = Journal(capacity=5), 0
+    for size in sizes:
+        journal.append_refusals(lot(*range(number, number + size)), epoch=100.0)
+        number += size
+    kept = [entry.event.number for entry in journal]
+    assert kept == list(range(number - len(kept), number))
+    assert 0 < len(kept) <= 5
+    assert len(kept) + journal.fallen["CallRejected"] == number
+    assert journal.fallen_until == pytest.approx(100.0 + (number - len(kept) - 1) / 10)
+    assert journal.appended == number

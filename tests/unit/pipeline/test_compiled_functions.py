@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import pickle
@@ -12,7 +13,7 @@ import typing
 import pytest
 
 from seawall import Bulkhead, CircuitBreaker, Pipeline, RateLimiter, Retry
-from seawall.testing import compiled, run_async
+from seawall.testing import compiled, run_async, virtual_time
 
 BY_REFERENCE = Pipeline("by reference", Retry(2), registry=None)
 #: A function that the drivers run takes any arguments and hands them on, so these hold for generated ones.
@@ -344,3 +345,19 @@ def test_an_argument_that_cannot_be_shown_or_compared_goes_through(pipeline):
 
     assert product() is odd
     assert product(sku=odd, also=odd) is odd
+
+
+def test_what_a_coroutine_returns_is_not_awaited_again_however_the_call_went(pipeline):
+    """Slow calls, and those that failed first, go through the drivers with their first attempt made."""
+
+    @pipeline
+    async def start(wait):
+        await asyncio.sleep(wait)  # noqa: TID251 - on the virtual clock
+        return asyncio.get_running_loop().create_future()
+
+    async def main():
+        for wait in (0.0, 0.0, 2.0, 0.0):
+            assert isinstance(await start(wait), asyncio.Future)
+
+    with virtual_time():
+        run_async(main())
