@@ -200,7 +200,7 @@ class _Text:
         self._put("$ended = $now()", when=has("timed") or has("races"))
         self._put("$spent = $ended - $began", when=has("timed"))
         look = "$answered" if wait else "$usual"
-        self._put("if $type($value) is not $kind:", f"    $kind = {look}($value, $kind)")
+        self._put("if $value.__class__ is not $kind:", f"    $kind = {look}($value, $kind)")
         checks = [
             *(["$era is not $current"] if has("eras") else []),
             *(["$spent > $slow", "$ended >= $until"] if has("timed") else []),

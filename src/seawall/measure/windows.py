@@ -69,8 +69,9 @@ class CountWindow:
         if count < self.size:
             for duration in durations:
                 self.add(False, False, duration, 0.0)
-        else:  # it holds nothing else from now on; their mean stands for each
-            self._ring = deque(repeat((False, False, sum(durations) / count), self.size))
+        else:  # it holds nothing but the last of them from now on; their mean stands for each
+            mean = sum(durations[-self.size :]) / self.size
+            self._ring = deque(repeat((False, False, mean), self.size))
             self._failures = self._slow = self._slow_failures = 0
 
     def steady_until(self, now: float) -> float:

@@ -81,11 +81,13 @@ class RateSupply(QueueingPolicy):
         if late and not self._machine.waiting:
             self._machine.gave_back(late, now)
             del self.unused[:late]
-        noted = sorted(self._moments[:taken])
+        moments = self._moments[:taken]
+        moments.sort()
         count = taken - back
-        unknown = bisect_right(noted, -math.inf)  # between a token and its note, or back: now, and not noted later
+        unknown = bisect_right(moments, -math.inf)  # between a token and its note, or back: now, and not noted later
         if count:
-            moments = [*noted[unknown:][-count:], *repeat(now, unknown - back)]
+            if unknown or back:
+                moments = [*moments[unknown:][-count:], *repeat(now, unknown - back)]
             if count * self._machine.step <= INSTANT:  # it does not matter when each was used
                 self._machine.took_at_once(count, moments[-1], now)
             else:
