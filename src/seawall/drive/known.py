@@ -15,7 +15,7 @@ PREFIX = "_sw_"
 known: dict[str, Any] = {
     "__name__": "seawall.generated",
     "__builtins__": builtins,
-    **{PREFIX + one.__name__: one for one in (BaseException, IndexError, type)},
+    **{PREFIX + one.__name__: one for one in (BaseException, IndexError)},
 }
 
 

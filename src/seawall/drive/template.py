@@ -162,8 +162,7 @@ class _Text:
         self._put("$shut = $unusual.circuit.shut", "$at = $now()")
         self._open("if $shut is not None and $at < $shut.until:")
         self._open("for $number in $shut.numbers:")
-        self._put("$unusual.refused(($number, $at, $shut))")
-        self._put("raise $unusual.error($shut, $number, $at)")
+        self._put("$note = $number, $at, $shut", "$unusual.refused($note)", "raise $unusual.error($note)")
         self._depth -= 3
 
     def _attempt(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count, islice
+from itertools import count
 from typing import Any, NamedTuple
 
 from seawall.core.fork import renew_after_fork
@@ -106,8 +106,10 @@ class Journal:
         seconds: how many seconds of success counts are kept; 3,600 by default.
     """
 
-    __slots__ = ("__weakref__", "_changes", "_effects", "_failures", "_lock", "_numbers", "_refusals", "_refused",
-                 "_successes", "appended", "before_reading", "fallen", "fallen_until", "worker")  # fmt: skip
+    __slots__ = (
+        "__weakref__", "_changes", "_effects", "_failures", "_further", "_lock", "_numbers", "_refusals", "_refused",
+        "_successes", "appended", "before_reading", "fallen", "fallen_until", "worker",
+    )  # fmt: skip
 
     def __init__(self, capacity: int = 4096, seconds: int = 3600) -> None:
         self._changes: deque[_Kept] = deque(maxlen=capacity)
@@ -118,6 +120,7 @@ class Journal:
         self._refused: deque[tuple[int, float, str, Sequence[Refusal]]] = deque()
         self._refusals = 0  # in all of those
         self._numbers = count(1)
+        self._further = 0  # entries that took no number from there, as they came in one lot with others
         self.appended = 0
         self.worker = new_worker()  #: this process, in the ids of its events; new after a fork
         #: How many entries have given way, by the name of their event; off by one where two threads met.
@@ -140,7 +143,7 @@ class Journal:
             oldest = ring[0]
             self.fallen[oldest[4][0].__name__] += 1
             self.fallen_until = max(self.fallen_until, oldest[1])
-        number = next(self._numbers)
+        number = next(self._numbers) + self._further
         ring.append((number, wall, source, self.worker if worker is None else worker, raw))
         self.appended = max(self.appended, number)  # another thread may have come later and be through already
 
@@ -152,14 +155,16 @@ class Journal:
         most = self._effects.maxlen or 0
         count = len(refusals)
         with self._lock:
-            first = next(self._numbers)
-            last = deque(islice(self._numbers, count - 1), maxlen=1)
+            first = next(self._numbers) + self._further
             lots = [(first, epoch, self.worker, refusals)]
             if count > most:
-                lots = [(first, epoch, self.worker, refusals[:-most]), (first, epoch, self.worker, refusals[-most:])]
+                older, newer = refusals[:-most], refusals[-most:]
+                lots = [(first, epoch, self.worker, older), (first + count - most, epoch, self.worker, newer)]
+            last = first + count - 1
             # NB: no call in these lines, so no signal handler comes between them
             self._refused += lots
             self._refusals += count
+            self._further += count - 1
             while self._refusals > most:
                 _, since, _, gone = self._refused[0]
                 count = len(gone)
@@ -168,7 +173,7 @@ class Journal:
                 self._refusals -= count
                 self.fallen[CallRejected.__name__] += count
                 self.fallen_until = max(self.fallen_until, gone[-1][1] + since)
-            self.appended = max(self.appended, first, *last)
+            self.appended = max(self.appended, last)
 
     def add_entry(self, entry: Entry) -> None:
         """Keep an event that another program reported."""

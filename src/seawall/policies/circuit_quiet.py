@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from seawall.core.lazy import lazy
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from seawall.machines.breaker_options import BreakerOptions, Tally
     from seawall.measure.histogram import Histogram
     from seawall.policies.keyed import KeyTable
-
-_SHUT = itemgetter(2)  # of a refusal
 
 NUMBERS = 2048  #: of events, that generated code has at a time
 
@@ -57,8 +54,9 @@ class CircuitQuiet(PolicyBase):
         return self._machine.state != "closed"
 
     def _absorb_refusals(self, refusals: Sequence[Refusal]) -> None:
-        others = [shut for shut in set(map(_SHUT, refusals)) if shut.owner != self._epoch]
-        own = [one for one in refusals if one[2] not in others] if others else refusals
+        own, first, last = refusals, refusals[0][2], refusals[-1][2]
+        if first is not last or first.owner != self._epoch:  # they come in order, so those between are alike
+            own = [one for one in refusals if one[2].owner == self._epoch]
         if own:
             self._tally.counts["rejected"] += len(own)
             self._outbox.append((MANY, own))

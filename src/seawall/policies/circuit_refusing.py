@@ -69,14 +69,14 @@ class Shut:
 
 
 class QuickCircuitOpenError(CircuitOpenError):
-    """A `CircuitOpenError` that works out what it says when it is asked; made of a `Shut`, a number and a moment."""
+    """A `CircuitOpenError` that works out what it says when it is asked; made of a `Refusal`."""
 
     __init__ = Exception.__init__  # written in C: a Python one would cost more than all the rest
 
     @property
-    def _parts(self) -> tuple[Shut, int, float]:
-        parts: tuple[Shut, int, float] = _MADE_OF.__get__(self)
-        return parts
+    def _refusal(self) -> tuple[int, float, Shut]:
+        refusal: tuple[int, float, Shut] = _MADE_OF.__get__(self)[0]
+        return refusal
 
     @property
     def policy(self) -> str:  # type: ignore[override]
@@ -86,24 +86,24 @@ class QuickCircuitOpenError(CircuitOpenError):
     @property
     def name(self) -> str:  # type: ignore[override]
         """See `DecisionError`."""
-        return self._parts[0].name
+        return self._refusal[2].name
 
     @property
     def retry_after(self) -> float | None:  # type: ignore[override]
         """See `DecisionError`."""
-        shut, _, at = self._parts
+        _, at, shut = self._refusal
         return shut.left(at)
 
     @property
     def evidence(self) -> dict[str, object]:  # type: ignore[override]
         """See `DecisionError`."""
-        shut = self._parts[0]
+        shut = self._refusal[2]
         return {"reason": shut.reason, **shut.evidence}
 
     @property
     def id(self) -> str:  # type: ignore[override]
         """See `RejectedError`."""
-        shut, number, _ = self._parts
+        number, _, shut = self._refusal
         return refusal_id(KIND, shut.name, number, shut.journal.worker)
 
     @property
@@ -112,7 +112,7 @@ class QuickCircuitOpenError(CircuitOpenError):
         return (str(self),)
 
     def __str__(self) -> str:
-        shut, number, at = self._parts
+        number, at, shut = self._refusal
         kind, *fields = shut.event(number, at)
         return describe(kind(*fields)) + hint(self.id)
 
