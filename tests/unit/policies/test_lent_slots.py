@@ -4,16 +4,18 @@ import pytest
 
 from seawall import Bulkhead, BulkheadFullError, Pipeline, Registry
 from seawall.policies.bulkhead import LENT_AT_ONCE
+from seawall.testing import compiled
 
 
 @pytest.fixture
 def nested():
     """A bulkhead of 100 and a function that calls itself until so many calls are inside at once."""
     bulkhead = Bulkhead(100)
+    with compiled(True):
 
-    @Pipeline("p", bulkhead, registry=Registry())
-    def nest(depth: int) -> float:
-        return nest(depth - 1) if depth > 1 else bulkhead.snapshot().gauges["in_flight"]
+        @Pipeline("p", bulkhead, registry=Registry())
+        def nest(depth: int) -> float:
+            return nest(depth - 1) if depth > 1 else bulkhead.snapshot().gauges["in_flight"]
 
     return bulkhead, nest
 
