@@ -15,7 +15,7 @@ import sys
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
-from bench.figures import Figure
+from bench.figures import Figure, missing
 from bench.harness import QUICK, Effort, say
 from bench.question import answer, child_json
 
@@ -30,9 +30,10 @@ WORDS = {
     "retry": "Retry(), each",
     "limiter": "RateLimiter(), each",
     "timeout": "Timeout(), each",
+    "check": "a check that is watched, before its first run",
 }
 SLOT = 16  # bytes a slot may take, in the target
-SLOTS = 1001  # of the large bulkhead that the price of one slot is taken from
+SLOTS = 1001  # of the large bulkhead that the price of one slot is taken from; and checks of a large monitor
 
 
 def each(make: Callable[[int], Any], count: int) -> float:
@@ -49,8 +50,8 @@ def each(make: Callable[[int], Any], count: int) -> float:
     return (after - before) / count
 
 
-def weigh(kind: str, count: int) -> float:
-    """The figure of one kind, inside the child."""
+def weigh(kind: str, count: int) -> float | None:
+    """The figure of one kind, inside the child; None where it needs packages that are not there."""
     import seawall
     from bench import subjects
 
@@ -60,6 +61,12 @@ def weigh(kind: str, count: int) -> float:
         many, few = count // 20, 1
         large = each(lambda _: used(seawall.Bulkhead(SLOTS)), many)
         return (large - each(lambda _: used(seawall.Bulkhead(few)), many)) / (SLOTS - few)
+    if kind == "check":
+        many = count // 20
+        try:
+            return (each(lambda _: watched(SLOTS), many) - each(lambda _: watched(1), many)) / (SLOTS - 1)
+        except ModuleNotFoundError:
+            return None
     makers: dict[str, Callable[[int], Any]] = {
         "breaker": lambda _: seawall.CircuitBreaker(),
         "breaker.windowed": lambda _: subjects.windowed(),
@@ -68,6 +75,15 @@ def weigh(kind: str, count: int) -> float:
         "timeout": lambda _: seawall.Timeout(1.0),
     }
     return each(makers[kind], count)
+
+
+def watched(count: int) -> Any:
+    """A monitor with so many checks, which have not run yet."""
+    from seawall.events.bus import default_bus
+    from seawall.health.base import BaseCheck
+    from seawall.health.monitor import Monitor
+
+    return Monitor([BaseCheck(name=f"check-{n}") for n in range(count)], bus=default_bus)
 
 
 def used(bulkhead: Any) -> Any:
@@ -84,8 +100,11 @@ def figures(effort: Effort) -> list[Figure]:
     found = []
     for kind, words in WORDS.items():
         say(f"memory: {words}")
-        value: float = child_json("-m", "bench.memory", "--child", kind, str(count))
-        found.append(Figure(f"memory.{kind}", words, "B", value))
+        value: float | None = child_json("-m", "bench.memory", "--child", kind, str(count))
+        if value is None:
+            found.append(missing(f"memory.{kind}", words, "the daemon's packages are not there for this Python"))
+        else:
+            found.append(Figure(f"memory.{kind}", words, "B", value))
     return found
 
 

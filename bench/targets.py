@@ -81,6 +81,7 @@ TARGETS = (
     _at_most("memory.bulkhead", 300, "B"),
     _at_most("memory.bulkhead.slot", 16, "B"),
     _at_most("memory.retry", 400, "B"),
+    _at_most("memory.check", 1_100, "B"),
     _at_most("keys.bytes.token_bucket", 200, "B"),
     _at_most("keys.bytes.gcra", 200, "B"),
     _at_most("keys.kept", 10_000, "keys"),

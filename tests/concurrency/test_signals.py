@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 #: A call of a function that was just decorated asks all machines; on the quiet path there are far fewer places.
-LEAST = {"decorated": 20, "quiet": 4}
+LEAST = {"decorated": 20, "quiet": 3}
 WORLDS = (
     "bulkhead",
     "crowded",

@@ -81,8 +81,8 @@ class HealthMachine:
         self.options = options
         self.status = Status.UNKNOWN
         self._last: float | None = None
-        self._worse: list[int] = []
-        self._better: list[int] = []
+        self._worse: tuple[int, ...] = ()
+        self._better: tuple[int, ...] = ()
 
     def observe(self, result: Status, now: float) -> Turn | None:
         """Take in one result; the turn it brought, if any. A result of unknown is no result."""
@@ -92,8 +92,8 @@ class HealthMachine:
         if self.status is Status.UNKNOWN:
             return self._turn(result)
         here, there = _SEVERITY[self.status], _SEVERITY[result]
-        self._worse = [*self._worse, there] if there > here else []
-        self._better = [*self._better, there] if there < here else []
+        self._worse = (*self._worse, there) if there > here else ()
+        self._better = (*self._better, there) if there < here else ()
         if len(self._worse) >= self.options.fall:
             return self._turn(list(Status)[min(self._worse[-self.options.fall :])])
         if len(self._better) >= self.options.rise:
@@ -114,5 +114,5 @@ class HealthMachine:
     def _turn(self, now: Status) -> Turn:
         """Move to `now` and begin both rows afresh."""
         was, self.status = self.status, now
-        self._worse, self._better = [], []
+        self._worse, self._better = (), ()
         return Turn(was, now)
