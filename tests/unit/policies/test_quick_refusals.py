@@ -201,3 +201,29 @@ def test_a_question_takes_nothing(clock):
     breaker.force("disabled", owner="me", reason="a test")
     assert breaker.allows()
     assert breaker.snapshot().counters["requests.rejected"] == 0
+
+
+def test_a_circuit_that_has_opened_again_is_refused_by_generated_code_too(clock):
+    """R-CB6"""
+    world = World(CircuitBreaker(1, recovery_timeout=30.0))
+    fails = True
+
+    def work():
+        if fails:
+            raise ConnectionError
+        return 1
+
+    function = world.pipeline(work)
+    for _ in range(3):
+        with pytest.raises(ConnectionError):  # the first opens it, the others are trials
+            function()
+        errors = []
+        for _ in range(3):
+            with pytest.raises(CircuitOpenError) as caught:
+                function()
+            errors.append(caught.value)
+        assert isinstance(errors[-1], QuickCircuitOpenError)
+        clock.advance(30.0)
+    fails = False
+    assert function() == function() == 1
+    assert world.breaker.state == "closed"
