@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from seawall.drive.known import known, tell
+from seawall.drive.known import PREFIX, known, tell
 
 
 def note(error: BaseException, text: str) -> None:
@@ -32,7 +32,7 @@ def new_mark() -> int:
 def mark_given_up(thing: object) -> None:
     """Say on an error, or an answer, that a retry has given it up, so that one further out takes it as final."""
     mark = next(_marks)
-    tell(marks=max(known["_sw_marks"], mark))
+    tell(marks=max(known[PREFIX + "marks"], mark))
     try:
         # NB: not by the thing's own ways, which may refuse with any error, here and where it is read
         object.__setattr__(thing, _MARK, mark)

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 #: Names that a generated function finds in its closure.
 CELLS = (
-    "fn", "kind", "unusual", "tickets", "current", "until", "slow", "log", "now", "tokens", "moments", "slots", "free",
-    "starts", "scope", "enter",
+    "fn", "kind", "unusual", "tickets", "current", "until", "slow", "log", "now", "supply", "room", "scope", "enter",
 )  # fmt: skip
 
 
@@ -116,13 +115,13 @@ class _Text:
         else:
             self._put("$era = $current", "if $era is None:", f"    {self._plain}")
         if has("tokens"):
-            self._put("$notes = $moments")  # first: with tokens that come later, these notes are no one's
+            self._put("$tokens, $notes = $supply")  # at once, or a token might be noted beside another supply's
             self._from("tokens", "token", has("lists"))
             self._put("$unusual.ends($era)", when=has("counted"))  # it begins anew, if there are more
             self._put("if not $unusual.limiter.refill():", f"    {self._plain}", "continue")
             self._depth -= 1
         if has("slots"):
-            self._put("$back = $free")  # the list the slot is from: a fork makes another one
+            self._put("$slots, $back, $starts = $room")  # at once: after a fork there is another one
             self._from("slots", "slot", raises=True)
             self._give_back()
             self._put(self._plain)

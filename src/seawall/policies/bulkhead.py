@@ -117,9 +117,7 @@ class Bulkhead(QueueingPolicy):
     def _state_changed(self) -> None:
         cells = self._cells
         if cells:
-            cells["slots"].cell_contents = iter(self._free.pop, 0)
-            cells["free"].cell_contents = self._free
-            cells["starts"].cell_contents = self._starts
+            cells["room"].cell_contents = iter(self._free.pop, 0), self._free, self._starts
             self._waiting = False
 
     def quiet_features(self, colour: str) -> frozenset[str] | None:
@@ -131,7 +129,7 @@ class Bulkhead(QueueingPolicy):
         """See `PolicyBase.quiet_cells`."""
         with self._lock:
             if not self._cells:
-                self._cells = {name: CellType() for name in ("slots", "free", "starts")}
+                self._cells = {"room": CellType()}
                 self._state_changed()
             return self._cells
 
@@ -147,7 +145,7 @@ class Bulkhead(QueueingPolicy):
         """One slot from generated code; False if all that it has are in use. Needs the lock."""
         machine = self._machine
         try:
-            for number in self._cells["slots"].cell_contents:
+            for number in self._cells["room"].cell_contents[0]:
                 # NB: no call in these lines, so no signal handler comes between them
                 self._unused += [number]
                 machine.lent -= 1

@@ -152,6 +152,8 @@ class CircuitBreaker(CircuitHands):
         check_keys(key, max_keys, key_ttl)
         error_types("CircuitBreaker.record", record)
         error_types("CircuitBreaker.ignore", ignore)
+        if probe is not None:
+            from seawall.drive import prober  # noqa: F401 - for the state
         if classify is not None:
             function("CircuitBreaker.classify", classify)
         function("CircuitBreaker.chance", chance)

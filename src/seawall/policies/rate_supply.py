@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from seawall.machines.shared import RateOptions, WindowOptions
 
 TOKENS = 1024  #: handed to generated code at a time
+_NONE: tuple[tuple[()], tuple[()]] = (), ()  # no tokens, and no notes of them
 
 
 class RateSupply(QueueingPolicy):
@@ -40,8 +41,7 @@ class RateSupply(QueueingPolicy):
     def _state_changed(self) -> None:
         cells = self._cells
         if cells:
-            cells["tokens"].cell_contents = ()
-            cells["moments"].cell_contents = self._moments
+            cells["supply"].cell_contents = _NONE
 
     def quiet_features(self, colour: str) -> frozenset[str] | None:
         """See `PolicyBase.quiet_features`: for one token bucket or gcra without keys, whose calls cost 1."""
@@ -53,7 +53,7 @@ class RateSupply(QueueingPolicy):
         """See `PolicyBase.quiet_cells`."""
         with self._lock:
             if not self._cells:
-                self._cells = {name: CellType() for name in ("tokens", "moments")}
+                self._cells = {"supply": CellType()}
                 self._state_changed()
             return self._cells
 
@@ -74,7 +74,7 @@ class RateSupply(QueueingPolicy):
         supply = self._supply
         if supply is None:
             return
-        self._cells["tokens"].cell_contents = ()
+        self._cells["supply"].cell_contents = _NONE
         taken = supply.recall()
         back = min(taken, len(self.unused))
         late = len(self.unused) - back  # taken before the last look
@@ -104,9 +104,7 @@ class RateSupply(QueueingPolicy):
             if count:
                 self._supply = Supply(None, count)
                 self._moments = [-math.inf] * count
-                # these first: notes of tokens that come after them are no one's, and count as not known
-                self._cells["moments"].cell_contents = self._moments
-                self._cells["tokens"].cell_contents = self._supply.iterator
+                self._cells["supply"].cell_contents = self._supply.iterator, self._moments
 
     def refill(self) -> bool:
         """More tokens for a caller who found none; False if the machine has to be asked."""

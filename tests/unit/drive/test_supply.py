@@ -1,5 +1,7 @@
 """What is handed out without a lock, in both builds."""
 
+import linecache
+import sys
 import threading
 
 import pytest
@@ -77,3 +79,47 @@ def test_generated_code_works_in_both_builds(build):
             call(int)
         assert limiter.snapshot().counters["requests.allowed"] == 3000
         assert pipeline.snapshot().counters["calls.success"] == 2500 + count
+
+
+def test_a_thread_that_is_held_up_between_two_lines_notes_its_token_where_it_belongs():
+    """As a trace function holds it up: meanwhile others get, and use, more tokens than there were."""
+    with virtual_time() as clock, compiled(True):
+        limiter = RateLimiter("1/second", burst=20)
+        pipeline = Pipeline("p", limiter, registry=None)
+
+        @pipeline
+        def call():
+            return 1
+
+        @pipeline
+        def other():
+            return 1
+
+        for _ in range(20):
+            assert call() == 1
+        clock.advance(2.0)
+        assert call() == 1  # one token is left
+        held = 0
+
+        def line(frame, event, arg):
+            nonlocal held
+            if event == "line" and not held:
+                names = frame.f_code.co_freevars
+                if "_sw_fn" in names and frame.f_lasti >= 0:
+                    source = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+                    if "for _sw_token in" in source:
+                        held += 1
+                        sys.settrace(None)
+                        clock.advance(10.0)
+                        for _ in range(5):
+                            assert other() == 1
+                        sys.settrace(lambda *_: line)
+            return line
+
+        sys.settrace(lambda *_: line)
+        try:
+            assert call() == 1
+        finally:
+            sys.settrace(None)
+        assert held == 1
+        assert limiter.snapshot().counters["requests.allowed"] == 27
