@@ -78,6 +78,7 @@ def test_a_trace_function_that_uses_the_policy_at_every_line_of_its_making_sees_
             assert limiter.try_acquire()
         finally:
             sys.settrace(None)
+        assert seen, "the trace function did not come that far"
         assert limiter.snapshot().counters["requests.allowed"] == 1 + sum(seen)
 
 
