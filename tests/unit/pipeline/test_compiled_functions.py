@@ -69,9 +69,8 @@ def test_what_describes_a_function_is_its_own(pipeline):
     assert protected.__wrapped__ is product
     assert inspect.signature(protected) == inspect.signature(product)
     assert inspect.getsource(protected) == inspect.getsource(product)
-    assert "product(sku: 'str', /, many: 'int' = 1, *rest: 'int', fresh: 'bool' = False" in pydoc.plain(
-        pydoc.render_doc(protected)
-    )
+    said = "".join(pydoc.plain(pydoc.render_doc(protected)).split())  # from Python 3.13 on in several lines
+    assert "product(sku:'str',/,many:'int'=1,*rest:'int',fresh:'bool'=False,**more:'Undefined')" in said
     assert not inspect.iscoroutinefunction(protected)
 
 
